@@ -1,0 +1,81 @@
+/**
+ * Every bound of the protocol: a name, a unit, a reason. A refusal names the bound that was hit.
+ */
+
+// --- Entries and frames (docs/PROTOCOL.md, Entry) ---
+
+/** Plaintext bytes of one update. Larger edits are refused at the edit, so a relay never holds a reader for long. */
+export const UPDATE_BYTES_MAX = 256 * 1024
+/** Plaintext bytes of one snapshot: the largest document. What cannot be compacted later is refused at the edit. */
+export const SNAPSHOT_BYTES_MAX = 8 * 1024 * 1024
+/** Devices whose entries one snapshot may cover; an owner account has far fewer. */
+export const COVERS_MAX = 1024
+/** Payload bytes of one access entry: a rotation for ACCOUNT_MEMBERS_MAX members with room for proofs. */
+export const ACCESS_BYTES_MAX = 1024 * 1024
+/** Bytes of one frame: the largest entry with its frame around it. */
+export const FRAME_BYTES_MAX = SNAPSHOT_BYTES_MAX + 128 * 1024
+/** Bytes of one frame before a device has proved itself: strangers get no memory. */
+export const STRANGER_FRAME_BYTES_MAX = 4 * 1024
+/** Fragments of one WebSocket message; honest peers send one. */
+export const FRAGMENTS_MAX = 16
+/** Entries in one frame. */
+export const FRAME_ENTRIES_MAX = 4096
+/** Entry bytes that a sender puts in one frame before it starts the next, so that frames interleave fairly. */
+export const FRAME_BYTES_WANTED = 256 * 1024
+/** Bytes of a refusal's sentence on the wire. */
+export const SENTENCE_BYTES_MAX = 512
+
+// --- Access (docs/PROTOCOL.md, Access) ---
+
+/** Members of one share at a time: one rotation must fit an access entry. */
+export const MEMBERS_MAX = 1000
+/** Open invites of one log: each bound one costs a seal in every rotation. */
+export const INVITES_MAX = 1000
+/** Uses of one invite. */
+export const INVITE_USES_MAX = 1_000_000
+/** Library entries in one account proof. */
+export const PROOF_ENTRIES_MAX = 1024
+/** Bytes of a self-chosen name, in UTF-8, before sealing. */
+export const NAME_BYTES_MAX = 200
+/** Bytes of a share's title, in UTF-8. */
+export const TITLE_BYTES_MAX = 400
+/** Plaintext bytes of an invite's preview. */
+export const PREVIEW_BYTES_MAX = 2048
+/** Shortest lease an owner may set: an hour, or devices lock while their owner sleeps. */
+export const LEASE_MS_MIN = 60 * 60 * 1000
+/** Longest lease: a year. */
+export const LEASE_MS_MAX = 366 * 24 * 60 * 60 * 1000
+/** The lease unless the owner says otherwise: seven days. */
+export const LEASE_MS_DEFAULT = 7 * 24 * 60 * 60 * 1000
+/** An invite's life unless the owner says otherwise: seven days. */
+export const INVITE_MS_DEFAULT = 7 * 24 * 60 * 60 * 1000
+/** How often an author decides an intent anew after ACCESS_CONFLICT before it gives up. */
+export const INTENT_TRIES_MAX = 8
+
+// --- Relay (docs/PROTOCOL.md, Sessions) ---
+
+/** Milliseconds a stranger has to prove its device. */
+export const HANDSHAKE_MS_MAX = 10_000
+/** Milliseconds between signs of life; a silent connection is probed, then closed. */
+export const PING_MS = 20_000
+/** Logs one connection may follow at a time. */
+export const SUBSCRIPTIONS_MAX = 10_000
+/** Data entries of one log that no snapshot covers yet: what a relay must index in memory while the log is in use. */
+export const UNCOVERED_ENTRIES_MAX = 4_000_000
+/** Bytes of a reader's socket buffer over which a relay stops reading for it. */
+export const SOCKET_BUFFER_BYTES_MAX = 1024 * 1024
+/** Milliseconds a reader's socket may take nothing before it is closed. */
+export const STALLED_MS_MAX = 60_000
+
+// --- Documents (packages/engine/src/documents/check.ts): what an update may hold before Yjs sees it ---
+
+/** Structs of one update, and likewise ranges of its delete set: what 8 MiB of small edits hold, 150 MB in memory. */
+export const UPDATE_STRUCTS_MAX = 1024 * 1024
+/** Clocks in one struct. A value overwritten ten times a second leaves one deleted struct of 0.95 · 2^30 in 3 years. */
+export const STRUCT_LENGTH_MAX = 2 ** 30
+/** Clocks between what a document knows of a client and what comes: what waits is at most one such struct away. */
+export const CLOCK_JUMP_MAX = 2 ** 30
+/** The end of a client's clock. Yjs doubles differences of clocks when it keeps what waits; this stays exact. */
+export const CLOCK_MAX = 2 ** 48
+/** Types inside one another, and likewise values inside one value: far over any editor's, far under Yjs's recursion. */
+export const NESTING_DEPTH_MAX = 128
