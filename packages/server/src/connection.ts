@@ -1,0 +1,225 @@
+/**
+ * One connection: the engine's session in front, the logs that it asks things of behind. Not here: sockets (socket.ts),
+ * and what a request means for a log (hosting/).
+ *
+ *   open → closed
+ */
+import {
+  type DeviceId,
+  decodeEntry,
+  type Entry,
+  encodeFrame,
+  type Frame,
+  incarnation,
+  type LogId,
+  type Nonces,
+  Refusal,
+  type RelayEffect,
+  RelaySession,
+  type Request,
+  refuse
+} from '@lend/engine'
+import { type Followed, type Host, incident, type Requester } from './hosting/host.ts'
+import type { Ask, HostedLog } from './hosting/hosted-log.ts'
+import type { Peer, Session, SharedFrame } from './peer.ts'
+import type { RelayKeys } from './relay-key.ts'
+
+/** What a connection needs of the relay. */
+export interface Front {
+  readonly host: Host
+  readonly keys: RelayKeys
+  readonly isClosing: boolean
+  logOf(id: LogId): HostedLog
+  closed(connection: Connection): void
+}
+
+export class Connection implements Requester, Session {
+  readonly followed = new Set<Followed>()
+  readonly #front: Front
+  readonly #peer: Peer
+  readonly #session: RelaySession
+  readonly #sinceMs: number
+  /** Bytes of requests that are not dealt with yet. */
+  #pendingBytes = 0
+  #isOpen = true
+  #takes = true
+  #blockedSinceMs: number | null = null
+
+  constructor(front: Front, peer: Peer) {
+    this.#front = front
+    this.#peer = peer
+    this.#sinceMs = front.host.now()
+    const { suite, dice } = front.host
+    this.#session = new RelaySession({ suite, keys: front.keys.signing, dice, nowMs: this.#sinceMs })
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen
+  }
+
+  get isBlocked(): boolean {
+    return this.#peer.bufferedBytes > this.#front.host.limits.socketBufferBytes
+  }
+
+  get device(): DeviceId {
+    const { device } = this.#session
+    if (!device) throw new Error('a session asks before it is open')
+    return device
+  }
+
+  get nonces(): Nonces {
+    const { nonces } = this.#session
+    if (!nonces) throw new Error('a session asks before it is open')
+    return nonces
+  }
+
+  receive(bytes: Uint8Array): void {
+    if (!this.#isOpen || this.#front.isClosing) return
+    try {
+      this.#act(this.#session.receive(bytes, this.#front.host.now()), bytes.length)
+    } catch (error) {
+      if (error instanceof Refusal) this.close(error)
+      else this.fail(error)
+    }
+    this.#flow()
+  }
+
+  drained(): void {
+    if (!this.#isOpen || this.isBlocked) return
+    this.#blockedSinceMs = null
+    this.#flow()
+    for (const log of [...this.followed]) log.drained(this)
+  }
+
+  closed(): void {
+    if (!this.#isOpen) return
+    this.#isOpen = false
+    for (const log of [...this.followed]) log.leave(this)
+    this.#front.closed(this)
+  }
+
+  close(refusal: Refusal): void {
+    if (!this.#isOpen) return
+    this.#front.host.metrics.sessionsRefused++
+    this.#act(this.#session.close(refusal), 0)
+  }
+
+  fail(error: unknown): void {
+    const { host } = this.#front
+    host.metrics.incidents++
+    const id = incident(host, error, 'connection')
+    this.close(refuse('RELAY_CLOSING', `the relay failed at this request (incident ${id}); connect again`))
+  }
+
+  send(frame: Frame): void {
+    if (!this.#isOpen) return
+    this.#peer.send(encodeFrame(frame))
+    this.#flow()
+  }
+
+  sendShared(frame: SharedFrame): void {
+    if (!this.#isOpen) return
+    this.#peer.sendShared(frame)
+    this.#flow()
+  }
+
+  settle(bytes: number): void {
+    this.#pendingBytes -= bytes
+    this.#flow()
+  }
+
+  tick(nowMs: number): void {
+    const { handshakeMs, stalledMs } = this.#front.host.limits
+    const { state } = this.#session
+    if (state === 'greeting' || state === 'proving') {
+      if (nowMs - this.#sinceMs >= handshakeMs) {
+        this.close(refuse('HANDSHAKE_SLOW', `handshake: not done within ${handshakeMs} ms; connect again`))
+      }
+    } else if (this.#blockedSinceMs !== null && nowMs - this.#blockedSinceMs >= stalledMs) {
+      this.close(refuse('STALLED', `nothing was taken for ${stalledMs} ms; connect again`))
+    }
+  }
+
+  /** Takes no more from who does not take what it gets, or asks faster than the disk can answer. */
+  #flow(): void {
+    if (!this.#isOpen) return
+    const { host } = this.#front
+    const isBlocked = this.isBlocked
+    if (isBlocked) this.#blockedSinceMs ??= host.now()
+    else this.#blockedSinceMs = null
+    const takes = !isBlocked && this.#pendingBytes <= host.limits.socketBufferBytes
+    if (takes === this.#takes) return
+    this.#takes = takes
+    this.#peer.take(takes)
+  }
+
+  #act(effects: readonly RelayEffect[], bytes: number): void {
+    for (const effect of effects) {
+      switch (effect.do) {
+        case 'send':
+          this.#peer.send(effect.frame)
+          break
+        case 'admit':
+          this.#front.host.metrics.sessions++
+          this.#peer.admit()
+          break
+        case 'serve':
+          this.#serve(effect.request, bytes)
+          break
+        case 'close':
+          this.closed()
+          this.#peer.close(effect.refusal)
+          break
+      }
+    }
+  }
+
+  #serve(request: Request, bytes: number): void {
+    const log = this.#front.logOf(request.log)
+    // All entries of a frame are decoded before one is asked for: bytes that are no entry close the session at once.
+    for (const ask of this.#asksOf(request, bytes)) {
+      this.#pendingBytes += ask.bytes
+      log.ask(ask)
+    }
+  }
+
+  #asksOf(request: Request, bytes: number): Ask[] {
+    const from = { requester: this, bytes }
+    switch (request.type) {
+      case 'follow':
+        return [{ ...from, ask: 'follow', follow: request }]
+      case 'unfollow':
+        return [{ ...from, ask: 'unfollow' }]
+      case 'append': {
+        const entries = request.entries.map(entry => this.#decode(entry))
+        const first = entries[0]?.id
+        if (!first) return []
+        return entries.map(entry => {
+          const asked = { entry, device: this.device, incarnation: lifeOf(request), first }
+          return { requester: this, bytes: entry.bytes.length, ask: 'append', asked }
+        })
+      }
+      case 'offer': {
+        const entries = request.entries.map(entry => this.#decode(entry))
+        return [{ ...from, ask: 'offer', entries, incarnation: lifeOf(request) }]
+      }
+      case 'ready':
+        return [{ ...from, ask: 'ready', incarnation: lifeOf(request) }]
+      case 'receipts':
+        return [{ ...from, ask: 'receipts', receipts: request.receipts }]
+      case 'receipts-stored':
+        return [{ ...from, ask: 'receipts-stored', devices: request.devices }]
+    }
+  }
+
+  /** Access entries stay in memory as long as their log: they get bytes of their own, apart from the frame's. */
+  #decode(bytes: Uint8Array): Entry {
+    const { suite } = this.#front.host
+    const entry = decodeEntry(suite, bytes)
+    return entry.kind === 'access' ? decodeEntry(suite, new Uint8Array(bytes)) : entry
+  }
+}
+
+function lifeOf(request: { readonly incarnation: Uint8Array }) {
+  return incarnation(new Uint8Array(request.incarnation))
+}

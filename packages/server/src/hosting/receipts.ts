@@ -1,0 +1,90 @@
+/**
+ * The receipts of one log that wait for its owner: devices' signed words that their replicas are gone. They are kept
+ * beside the log, in a log of their own in the same store, one for each device.
+ */
+import {
+  type AccessHistory,
+  type DeviceId,
+  decodeFrame,
+  encodeFrame,
+  hex,
+  type LogId,
+  logId,
+  type Receipt,
+  type Refusal,
+  refuse,
+  verifyReceipt
+} from '@lend/engine'
+import { type Seq, StoreCorrupt } from '../store/log-store.ts'
+import type { Host } from './host.ts'
+
+const NO_HASH = new Uint8Array(32)
+
+export class ReceiptBox {
+  readonly #host: Host
+  readonly #log: LogId
+  /** Where they are kept. */
+  readonly #place: LogId
+  readonly #kept = new Map<string, { readonly seq: Seq; readonly receipt: Receipt }>()
+  #seq: Seq = 0
+
+  private constructor(host: Host, log: LogId) {
+    this.#host = host
+    this.#log = log
+    this.#place = logId(host.suite.hash('receipts log', log))
+  }
+
+  static async load(host: Host, log: LogId): Promise<ReceiptBox> {
+    const box = new ReceiptBox(host, log)
+    box.#seq = (await host.store.head(box.#place)).seq
+    if (box.#seq === 0) return box
+    for await (const { seq, bytes } of host.store.read(box.#place, 0)) {
+      const frame = decodeFrame(bytes)
+      if (frame.type !== 'receipts') throw new StoreCorrupt(box.#place, 'a receipts log holds something else')
+      for (const receipt of frame.receipts) box.#kept.set(hex(receipt.device), { seq, receipt })
+    }
+    return box
+  }
+
+  get waiting(): readonly Receipt[] {
+    return [...this.#kept.values()].map(({ receipt }) => receipt)
+  }
+
+  /** @returns why it is not kept, or null when it is durable */
+  async keep(receipt: Receipt, sender: DeviceId, access: AccessHistory): Promise<Refusal | null> {
+    const device = hex(receipt.device)
+    if (device !== hex(sender)) return refuse('BAD_RECEIPT', 'receipt: it is of another device')
+    if (!access.has(receipt.accessHead)) return refuse('BAD_RECEIPT', 'receipt: its access entry is not in the list')
+    if (!verifyReceipt(this.#host.suite, this.#log, receipt)) {
+      return refuse('BAD_RECEIPT', 'receipt: its device has not signed it')
+    }
+    const before = this.#kept.get(device)
+    if (before && hex(before.receipt.signature) === hex(receipt.signature)) return null
+    const max = this.#host.limits.receiptsPerLog
+    if (!before && this.#kept.size >= max) {
+      return refuse('LIMIT_STORAGE', `receipt: ${max} wait for the owner already; try again later`)
+    }
+    const seq = this.#seq + 1
+    const bytes = encodeFrame({ type: 'receipts', log: this.#log, receipts: [receipt] })
+    const timeMs = this.#host.now()
+    await this.#host.store.append(this.#place, [{ seq, timeMs, runningHash: NO_HASH, bytes }], this.#seq)
+    this.#seq = seq
+    // Read back from the record's own bytes: the frame it came in is not kept.
+    const frame = decodeFrame(bytes)
+    if (frame.type === 'receipts' && frame.receipts[0]) this.#kept.set(device, { seq, receipt: frame.receipts[0] })
+    if (before) await this.#host.store.forget(this.#place, [before.seq])
+    return null
+  }
+
+  /** The owner has them. */
+  async forget(devices: readonly DeviceId[]): Promise<void> {
+    const seqs: Seq[] = []
+    for (const device of devices) {
+      const kept = this.#kept.get(hex(device))
+      if (!kept) continue
+      seqs.push(kept.seq)
+      this.#kept.delete(hex(device))
+    }
+    if (seqs.length > 0) await this.#host.store.forget(this.#place, seqs)
+  }
+}
