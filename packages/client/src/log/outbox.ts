@@ -1,0 +1,239 @@
+/**
+ * Edits on their way to the relay. An edit, its entry and its ctr are written in one batch, then sent: signed once, the
+ * bytes kept, those bytes sent again until they are acknowledged. Bytes that were never sent may be replaced (later edits
+ * merge in, a new epoch began); bytes that may have been sent only after the relay refused exactly them.
+ */
+import {
+  type Cover,
+  coversOf,
+  type DeviceKeys,
+  type DocumentId,
+  dataKey,
+  decodeEntry,
+  deviceId,
+  type Entry,
+  type EntryId,
+  hex,
+  limits,
+  type Position,
+  type ShareList,
+  same,
+  sealSnapshot,
+  sealUpdate
+} from '@lend/engine'
+import type { ReplicaDocument } from './document.ts'
+import { mergeAll } from './document.ts'
+import { decodeOutgoing, del, encodeOutgoing, KEYS, numberOf, put, unhex } from './records.ts'
+import type { Replica } from './replica.ts'
+
+/** Merged content over which the next edit gets an entry of its own. */
+const MERGED_BYTES_MAX = 64 * 1024
+/** Entries that may be on their way at a time. */
+const WINDOW = 256
+
+export interface Outgoing {
+  readonly n: number
+  entry: Entry
+  content: Uint8Array
+  /** May have been sent, by this process or one before. */
+  sent: boolean
+  inFlight: boolean
+  /** The relay refused exactly these bytes for their epoch or covers: seal again. */
+  stale: boolean
+}
+
+export class Outbox {
+  readonly #replica: Replica
+  readonly #device: DeviceKeys
+  #items: Outgoing[] = []
+  #next = 1
+
+  constructor(replica: Replica, device: DeviceKeys) {
+    this.#replica = replica
+    this.#device = device
+  }
+
+  async load(): Promise<void> {
+    for await (const { key, value } of this.#replica.store.range('outbox/')) {
+      const { entry, content } = decodeOutgoing(value)
+      const n = numberOf(key)
+      this.#items.push({
+        n,
+        entry: decodeEntry(this.#replica.suite, entry),
+        content,
+        sent: true,
+        inFlight: false,
+        stale: false
+      })
+      this.#next = n + 1
+    }
+  }
+
+  get size(): number {
+    return this.#items.length
+  }
+
+  get inFlight(): number {
+    return this.#items.filter(item => item.inFlight).length
+  }
+
+  /** Puts an edit in, with the changes that keep its document; nothing is on disk before the replica's next commit. */
+  add(document: ReplicaDocument, update: Uint8Array, list: ShareList): void {
+    this.#replica.change(...document.keep(update))
+    const last = this.#items.findLast(item => same(item.entry.document, document.id))
+    if (last && !last.sent && last.entry.kind === 'update' && last.content.length + update.length <= MERGED_BYTES_MAX) {
+      this.#seal(last, mergeAll([last.content, update]), list, document)
+      return
+    }
+    this.#append(document, update, list)
+  }
+
+  /** Puts a snapshot in, of all that this device has of the document right now. */
+  addSnapshot(document: ReplicaDocument, list: ShareList): void {
+    this.#append(document, null, list)
+  }
+
+  /**
+   * What can be sent now, re-sealed where it must be. Commit before sending. Of each document in order: what was refused
+   * goes again once all that was sent behind it is answered, so that no entry is on its way twice.
+   */
+  take(list: ShareList, documentOf: (id: DocumentId) => ReplicaDocument | null): Outgoing[] {
+    const free = WINDOW - this.inFlight
+    const taken: Outgoing[] = []
+    const held = this.#behindRefused()
+    for (const item of this.#items) {
+      if (taken.length >= free) break
+      const key = hex(item.entry.document)
+      const moved = item.entry.epoch !== list.epoch
+      if (item.inFlight) {
+        if (moved) held.add(key)
+        continue
+      }
+      if (held.has(key)) continue
+      const document = documentOf(item.entry.document)
+      if (!document) held.add(key)
+      else if (item.stale || (moved && !item.sent)) this.#seal(item, item.content, list, document)
+      // It may be in the log already. If it isn't, it is refused, and with it all that is behind it.
+      else if (moved) held.add(key)
+      if (document) taken.push(item)
+    }
+    return taken
+  }
+
+  /** @returns the entry when it was one of ours */
+  acked(id: EntryId): Outgoing | null {
+    const item = this.find(id)
+    if (!item) return null
+    this.#items = this.#items.filter(other => other !== item)
+    this.#replica.change(del(KEYS.outgoing(item.n)))
+    return item
+  }
+
+  has(document: DocumentId, ctr: number): boolean {
+    return this.#items.some(({ entry }) => entry.ctr === ctr && same(entry.document, document))
+  }
+
+  find(id: EntryId): Outgoing | null {
+    return this.#items.find(item => same(item.entry.id, id)) ?? null
+  }
+
+  /** The connection is lost. */
+  lost(): void {
+    for (const item of this.#items) item.inFlight = false
+  }
+
+  /** The log began anew: what was on its way will be published from the documents instead. */
+  clear(): void {
+    for (const item of this.#items) this.#replica.change(del(KEYS.outgoing(item.n)))
+    this.#items = []
+  }
+
+  /** Documents of which an entry was refused while those behind it are still on their way. */
+  #behindRefused(): Set<string> {
+    const waiting = new Set<string>()
+    const held = new Set<string>()
+    for (const { entry, inFlight } of this.#items) {
+      const key = hex(entry.document)
+      if (!inFlight) waiting.add(key)
+      else if (waiting.has(key)) held.add(key)
+    }
+    return held
+  }
+
+  #append(document: ReplicaDocument, update: Uint8Array | null, list: ShareList): void {
+    const item = { n: this.#next++, sent: false, inFlight: false, stale: false } as Outgoing
+    const ctr = this.#replica.position(document.id, this.#device.id).reached + 1
+    const snapshot = update === null || update.length > limits.UPDATE_BYTES_MAX
+    this.#write(item, snapshot ? null : update, ctr, list, document)
+    this.#items.push(item)
+  }
+
+  #seal(item: Outgoing, content: Uint8Array, list: ShareList, document: ReplicaDocument): void {
+    this.#write(item, item.entry.kind === 'snapshot' ? null : content, item.entry.ctr, list, document)
+    item.stale = false
+    item.sent = false
+  }
+
+  /** Signs and seals; a null update is a snapshot. State and positions are taken in this one synchronous step. */
+  #write(item: Outgoing, update: Uint8Array | null, ctr: number, list: ShareList, document: ReplicaDocument): void {
+    const replica = this.#replica
+    const epochKey = replica.epochKey(list.epoch)
+    if (!epochKey) throw new Error('an owner without the key of its own epoch')
+    const keys = { dataKey: dataKey(replica.suite, epochKey), secretKey: this.#device.signing.secretKey }
+    const place = {
+      log: replica.log,
+      author: this.#device.id,
+      document: document.id,
+      ctr,
+      epoch: list.epoch,
+      accessHead: list.head
+    }
+    if (update) {
+      item.content = update
+      item.entry = sealUpdate(replica.suite, { ...place, kind: 'update' }, update, keys, replica.world.dice)
+    } else {
+      // The state has edits that are nowhere else yet; this entry is theirs too.
+      const captured = document.takeCaptured()
+      if (captured) replica.change(...document.keep(captured))
+      item.content = document.state()
+      const covers = this.#covers(document.id, ctr, item.entry)
+      item.entry = sealSnapshot(
+        replica.suite,
+        { ...place, kind: 'snapshot' },
+        covers,
+        item.content,
+        keys,
+        replica.world.dice
+      )
+    }
+    const own: Position = { ...replica.position(document.id, this.#device.id), reached: ctr, id: item.entry.id }
+    if (ctr >= replica.position(document.id, this.#device.id).reached)
+      replica.setPosition(document.id, this.#device.id, own)
+    replica.change(put(KEYS.outgoing(item.n), encodeOutgoing({ entry: item.entry.bytes, content: item.content })))
+  }
+
+  /**
+   * A snapshot covers what this device has of each device, and of itself all before it.
+   * @param before the snapshot that is sealed anew
+   */
+  #covers(document: DocumentId, ctr: number, before: Entry | undefined): Cover[] {
+    const covers: Cover[] = []
+    for (const [name, { reached, id }] of this.#replica.positions(document)) {
+      const author = deviceId(unhex(name))
+      if (id && reached > 0 && !same(author, this.#device.id)) covers.push({ author, ctr: reached, id })
+    }
+    const own = this.#idBefore(document, ctr, before)
+    if (own) covers.push({ author: this.#device.id, ctr: ctr - 1, id: own })
+    return covers
+  }
+
+  /** The id of this device's entry before `ctr`: it waits here, or was the last, or the snapshot covered it before. */
+  #idBefore(document: DocumentId, ctr: number, before: Entry | undefined): EntryId | null {
+    const waiting = this.#items.find(({ entry }) => entry.ctr === ctr - 1 && same(entry.document, document))
+    if (waiting) return waiting.entry.id
+    const { reached, id } = this.#replica.position(document, this.#device.id)
+    if (reached === ctr - 1) return id
+    const covered = before ? coversOf(before) : []
+    return covered.find(({ author }) => same(author, this.#device.id))?.id ?? null
+  }
+}

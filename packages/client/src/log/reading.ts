@@ -1,0 +1,168 @@
+/**
+ * What the relay delivers of a log, on its way into the replica: verify, then decrypt, then apply, then keep. What fails
+ * is put aside and reported, and never halts the log. Not here: asking for it (sync.ts), verdicts on access (share/).
+ */
+import {
+  contradicts,
+  coversOf,
+  coverUpTo,
+  type DeviceId,
+  type DocumentId,
+  dataKey,
+  decodeEntry,
+  type Entry,
+  hasGap,
+  hex,
+  holds,
+  LendError,
+  openContent,
+  type Placed,
+  Refusal,
+  reach,
+  refuse,
+  same,
+  verifyEntry
+} from '@lend/engine'
+import * as Y from 'yjs'
+import type { ReplicaDocument } from './document.ts'
+import type { Replica } from './replica.ts'
+
+export interface Received {
+  /** An access entry was new. */
+  readonly access: boolean
+  /** Bytes of data entries that were applied: [document hex, entry]. */
+  readonly applied: readonly Entry[]
+  readonly refused: readonly LendError[]
+  /** The log holds an entry of this device that this device does not know: it was cloned or restored. */
+  readonly cloned: boolean
+}
+
+export class Reading {
+  readonly #replica: Replica
+  readonly #device: DeviceId
+  /** While the log is read anew: what it holds, to find what it lacks. Document hex → scratch document. */
+  #scratch: Map<string, Y.Doc> | null = null
+
+  constructor(replica: Replica, device: DeviceId) {
+    this.#replica = replica
+    this.#device = device
+  }
+
+  /** From now on what the log delivers is also collected apart. */
+  collect(): void {
+    this.#scratch = new Map()
+  }
+
+  /** What the log has of a document, as collected. */
+  collected(document: DocumentId): Y.Doc {
+    return this.#scratch?.get(hex(document)) ?? new Y.Doc({ gc: true })
+  }
+
+  endCollecting(): void {
+    for (const doc of this.#scratch?.values() ?? []) doc.destroy()
+    this.#scratch = null
+  }
+
+  /** Access entries of a delivery; they come before all data. */
+  access(entries: readonly Entry[], placed: readonly Placed[]): { folded: boolean; refused: LendError[] } {
+    const refused: LendError[] = []
+    let folded = false
+    entries.forEach((entry, i) => {
+      const place = placed[i]
+      if (entry.kind !== 'access' || !place || this.#replica.has(entry.id)) return
+      const refusal = this.#replica.foldAccess(entry, place.seq, place.timeMs)
+      if (refusal) refused.push(badEntry(refusal))
+      else folded = true
+    })
+    return { folded, refused }
+  }
+
+  /** Data entries of a delivery, once the access list is here. */
+  async data(entries: readonly Entry[], placed: readonly Placed[]): Promise<Omit<Received, 'access'>> {
+    const applied: Entry[] = []
+    const refused: LendError[] = []
+    let cloned = false
+    // One at a time: most deliveries touch one document, which is opened before.
+    const documents = new Map<string, ReplicaDocument>()
+    for (const entry of entries) {
+      const key = hex(entry.document)
+      if (entry.kind !== 'access' && !documents.has(key))
+        documents.set(key, await this.#replica.document(entry.document))
+    }
+    entries.forEach((entry, i) => {
+      const seq = placed[i]?.seq
+      const document = documents.get(hex(entry.document))
+      if (entry.kind === 'access' || seq === undefined || !document) return
+      try {
+        if (this.#isForeignOwn(entry)) cloned = true
+        else if (this.#take(entry, seq, document)) applied.push(entry)
+      } catch (error) {
+        if (error instanceof Refusal) refused.push(badEntry(error))
+        else if (error instanceof LendError) refused.push(error)
+        else throw error
+      }
+    })
+    return { applied, refused, cloned }
+  }
+
+  /** True when some device's entries have a gap: to be judged at the head, where there must be none. */
+  get hasGap(): boolean {
+    for (const devices of this.#replica.allPositions().values()) {
+      for (const position of devices.values()) if (hasGap(position)) return true
+    }
+    return false
+  }
+
+  decode(placed: readonly Placed[]): Entry[] {
+    return placed.map(({ bytes }) => decodeEntry(this.#replica.suite, bytes))
+  }
+
+  #isForeignOwn(entry: Entry): boolean {
+    if (this.#scratch || !same(entry.author, this.#device)) return false
+    const own = this.#replica.position(entry.document, this.#device)
+    return entry.ctr > own.reached || contradicts(own, entry.ctr, entry.id)
+  }
+
+  /** @returns true when it was new @throws Refusal, LendError BAD_UPDATE */
+  #take(entry: Entry, seq: number, document: ReplicaDocument): boolean {
+    const replica = this.#replica
+    const position = replica.position(entry.document, entry.author)
+    if (!same(entry.log, replica.log)) throw refuse('FOREIGN_LOG', 'entry: it belongs to another log')
+    if (holds(position, entry.ctr)) {
+      if (contradicts(position, entry.ctr, entry.id)) {
+        throw refuse('CTR_REUSED', `entry: ctr ${entry.ctr} was used for other bytes`)
+      }
+      return false
+    }
+    const refusal = replica.history.judgeData(entry, seq)
+    if (refusal) throw refusal
+    if (!verifyEntry(replica.suite, entry)) throw refuse('BAD_SIGNATURE', 'entry: its signature is not its author’s')
+    if (entry.kind !== 'drop') {
+      const epochKey = replica.epochKey(entry.epoch)
+      if (!epochKey) throw refuse('EPOCH_UNKNOWN', `entry: this account has no key of epoch ${entry.epoch}`)
+      const content = openContent(replica.suite, entry, dataKey(replica.suite, epochKey))
+      document.apply(content)
+      this.#collectContent(entry, content)
+      replica.change(...document.keep(content))
+    }
+    replica.setPosition(entry.document, entry.author, reach(position, entry.ctr, entry.id))
+    for (const cover of coversOf(entry)) {
+      const covered = replica.position(entry.document, cover.author)
+      replica.setPosition(entry.document, cover.author, coverUpTo(covered, cover.ctr, cover.id))
+    }
+    return true
+  }
+
+  #collectContent(entry: Entry, content: Uint8Array): void {
+    if (!this.#scratch) return
+    const key = hex(entry.document)
+    const doc = this.#scratch.get(key) ?? new Y.Doc({ gc: true })
+    this.#scratch.set(key, doc)
+    Y.applyUpdate(doc, content)
+  }
+}
+
+/** An entry that is not valid, in the words of errors.ts. */
+function badEntry(refusal: Refusal): LendError {
+  return new LendError('BAD_UPDATE', `an entry was put aside: ${refusal.message}`, { cause: refusal })
+}

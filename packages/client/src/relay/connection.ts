@@ -1,0 +1,240 @@
+/**
+ * One connection to one relay, for all logs there; it comes back by itself.
+ *
+ *   resting → dialing → open → waiting → dialing …      (any → closed)
+ *
+ * Waits grow with full jitter; a relay that says it restarts gets a wider spread, so that its clients don't all come at once.
+ */
+import {
+  ClientSession,
+  type DeviceKeys,
+  encodeFrame,
+  type Frame,
+  hex,
+  type LogId,
+  type Nonces,
+  type Refusal,
+  type Suite
+} from '@lend/engine'
+import type { Socket, Stop, World } from '../world.ts'
+
+/** What a log on this connection hears. */
+export interface Line {
+  /** The handshake is done: ask for the log. */
+  opened(nonces: Nonces): void
+  /** A frame about this log. */
+  frame(frame: Frame): void
+  closed(): void
+}
+
+export type ConnectionState = 'offline' | 'connecting' | 'open'
+
+type State =
+  | { readonly state: 'resting' }
+  | {
+      readonly state: 'dialing' | 'open'
+      readonly socket: Socket
+      readonly session: ClientSession
+      nonces: Nonces | null
+    }
+  | { readonly state: 'waiting'; readonly stop: Stop }
+  | { readonly state: 'closed' }
+
+const WAIT_MS_FIRST = 250
+const WAIT_MS_MAX = 30_000
+const WAIT_MS_AFTER_RESTART = 5_000
+const PING_MS = 20_000
+const PONG_MS_MAX = 15_000
+
+export class RelayConnection {
+  readonly url: string
+  readonly #world: World
+  readonly #suite: Suite
+  readonly #device: DeviceKeys
+  readonly #heard: (timeMs: number) => void
+  readonly #lines = new Map<string, Line>()
+  readonly #watchers = new Set<(state: ConnectionState) => void>()
+  #relayKey: Uint8Array | null
+  #state: State = { state: 'resting' }
+  #failures = 0
+  #lastFrameMs = 0
+  #stopPing: Stop | null = null
+  #trouble: { refusal: Refusal; keyChanged: boolean } | null = null
+
+  /** @param o.heard the relay's time, each time it says it */
+  constructor(o: {
+    url: string
+    relayKey: Uint8Array | null
+    world: World
+    suite: Suite
+    device: DeviceKeys
+    heard?: (timeMs: number) => void
+  }) {
+    this.url = o.url
+    this.#relayKey = o.relayKey
+    this.#world = o.world
+    this.#suite = o.suite
+    this.#device = o.device
+    this.#heard = o.heard ?? (() => {})
+  }
+
+  get state(): ConnectionState {
+    switch (this.#state.state) {
+      case 'open':
+        return 'open'
+      case 'dialing':
+        return 'connecting'
+      default:
+        return 'offline'
+    }
+  }
+
+  /** The relay's key once it has proved it. */
+  get relayKey(): Uint8Array | null {
+    return this.#relayKey
+  }
+
+  /** Takes nothing but this key from now on, if none is pinned yet. */
+  pin(relayKey: Uint8Array): void {
+    this.#relayKey ??= relayKey
+  }
+
+  /** Why the relay last ended a session, if it said so. */
+  get trouble(): { refusal: Refusal; keyChanged: boolean } | null {
+    return this.#trouble
+  }
+
+  watch(watcher: (state: ConnectionState) => void): Stop {
+    this.#watchers.add(watcher)
+    return () => this.#watchers.delete(watcher)
+  }
+
+  /** Puts a log on this connection, which dials if it must. */
+  join(log: LogId, line: Line): Stop {
+    const key = hex(log)
+    this.#lines.set(key, line)
+    const state = this.#state
+    if (state.state === 'resting') this.#dial()
+    else if (state.state === 'open' && state.nonces) line.opened(state.nonces)
+    return () => {
+      if (this.#lines.get(key) === line) this.#lines.delete(key)
+    }
+  }
+
+  /** Dials now, whatever the wait. */
+  open(): void {
+    if (this.#state.state === 'waiting') this.#state.stop()
+    if (this.#state.state === 'waiting' || this.#state.state === 'resting') this.#dial()
+  }
+
+  send(frame: Frame): boolean {
+    if (this.#state.state !== 'open') return false
+    this.#state.socket.send(encodeFrame(frame))
+    return true
+  }
+
+  close(): void {
+    const state = this.#state
+    if (state.state === 'closed') return
+    if (state.state === 'waiting') state.stop()
+    this.#become({ state: 'closed' })
+    if (state.state === 'dialing' || state.state === 'open') state.socket.close()
+  }
+
+  #dial(): void {
+    const session = new ClientSession({
+      suite: this.#suite,
+      device: this.#device,
+      relayKey: this.#relayKey,
+      dice: this.#world.dice
+    })
+    const socket: Socket = this.#world.connect(this.url, {
+      open: () => this.#run(socket, session, session.start()),
+      message: bytes => {
+        this.#lastFrameMs = this.#world.now()
+        this.#run(socket, session, session.receive(bytes))
+      },
+      close: () => this.#lost(socket)
+    })
+    this.#become({ state: 'dialing', socket, session, nonces: null })
+  }
+
+  #run(socket: Socket, session: ClientSession, effects: ReturnType<ClientSession['receive']>): void {
+    for (const effect of effects) {
+      const state = this.#state
+      if ((state.state !== 'dialing' && state.state !== 'open') || state.session !== session) return
+      switch (effect.do) {
+        case 'send':
+          socket.send(effect.frame)
+          break
+        case 'open':
+          this.#failures = 0
+          this.#trouble = null
+          this.#relayKey = effect.nonces.relayKey
+          this.#heard(effect.timeMs)
+          this.#become({ state: 'open', socket, session, nonces: effect.nonces })
+          this.#ping(socket)
+          for (const line of [...this.#lines.values()]) line.opened(effect.nonces)
+          break
+        case 'deliver':
+          this.#deliver(effect.frame)
+          break
+        case 'close':
+          this.#trouble = { refusal: effect.refusal, keyChanged: effect.keyChanged }
+          socket.close()
+          break
+      }
+    }
+  }
+
+  #deliver(frame: Frame): void {
+    if (frame.type === 'pong') this.#heard(frame.timeMs)
+    if ('log' in frame && frame.log) this.#lines.get(hex(frame.log))?.frame(frame)
+  }
+
+  /** A connection that died without a word is noticed by a missing pong. */
+  #ping(socket: Socket): void {
+    this.#stopPing?.()
+    const sentMs = this.#world.now()
+    this.#stopPing = this.#world.timer(PING_MS, () => {
+      const state = this.#state
+      if (state.state !== 'open' || state.socket !== socket) return
+      this.send({ type: 'ping' })
+      const beforeMs = Math.max(this.#lastFrameMs, sentMs)
+      this.#stopPing = this.#world.timer(PONG_MS_MAX, () => {
+        if (this.#state.state !== 'open' || this.#state.socket !== socket) return
+        if (this.#lastFrameMs > beforeMs) this.#ping(socket)
+        else this.#drop(socket)
+      })
+    })
+  }
+
+  #drop(socket: Socket): void {
+    socket.close()
+    this.#lost(socket)
+  }
+
+  #lost(socket: Socket): void {
+    const state = this.#state
+    if ((state.state !== 'dialing' && state.state !== 'open') || state.socket !== socket) return
+    const widest = Math.min(WAIT_MS_MAX, WAIT_MS_FIRST * 2 ** this.#failures++)
+    const restarting = this.#trouble?.refusal.code === 'RELAY_CLOSING'
+    const asked = this.#trouble?.refusal.retryAfterMs ?? 0
+    const waitMs = asked + this.#world.jitter() * (restarting ? Math.max(widest, WAIT_MS_AFTER_RESTART) : widest)
+    const stop = this.#world.timer(waitMs, () => {
+      if (this.#state.state === 'waiting') this.#dial()
+    })
+    this.#become({ state: 'waiting', stop })
+    if (state.state === 'open') for (const line of [...this.#lines.values()]) line.closed()
+  }
+
+  #become(state: State): void {
+    if (this.#state.state === 'closed') return
+    this.#state = state
+    if (state.state !== 'open') {
+      this.#stopPing?.()
+      this.#stopPing = null
+    }
+    for (const watcher of [...this.#watchers]) watcher(this.state)
+  }
+}
