@@ -44,7 +44,7 @@ const bytesOf = (group: string, name: string) => Uint8Array.from(Buffer.from(vec
 function table(heading: string): string[][] {
   const section = known(doc.split(`\n## ${heading}\n`)[1]).split('\n## ')[0] ?? ''
   const lines = section.split('\n')
-  const start = lines.findIndex(line => line.startsWith('|---'))
+  const start = lines.findIndex(line => /^\| ?-/.test(line))
   const end = lines.findIndex((line, i) => i > start && !line.startsWith('|'))
   return lines.slice(start + 1, end === -1 ? undefined : end).map(line =>
     line

@@ -11,6 +11,8 @@ export interface Guarded {
 }
 
 export const guards = new WeakMap<Y.Doc, Guarded>()
+/** What a document that may be written asks of each new local item; it throws to refuse it. */
+export const bounds = new WeakMap<Y.Doc, (item: Y.Item) => void>()
 /** Guarded documents with a transaction under way. */
 export const underWay = new Set<Y.Doc>()
 /** How many `event.delta` are being computed. */
@@ -27,6 +29,7 @@ export function wrapYjs(): void {
   Y.Item.prototype.integrate = function (transaction, offset) {
     const guard = refusing(transaction)
     if (guard !== undefined) refuseItem(guard, this)
+    if (transaction.local) checkBound(transaction.doc, this)
     integrate.call(this, transaction, offset)
   }
 
@@ -67,10 +70,23 @@ function refusing(transaction: Y.Transaction): Guarded | undefined {
   return guard === undefined || guard.applying === transaction ? undefined : guard
 }
 
-/** Search markers count the refused change already; without them the next search starts at the front. */
 function refuseItem(guard: Guarded, item: Y.Item): never {
-  if (item.parent instanceof Y.AbstractType && item.parent._searchMarker) item.parent._searchMarker.length = 0
+  forgetMarkers(item)
   return guard.refuse()
+}
+
+function checkBound(doc: Y.Doc, item: Y.Item): void {
+  try {
+    bounds.get(doc)?.(item)
+  } catch (error) {
+    forgetMarkers(item)
+    throw error
+  }
+}
+
+/** Search markers count the refused change already; without them the next search starts at the front. */
+function forgetMarkers(item: Y.Item): void {
+  if (item.parent instanceof Y.AbstractType && item.parent._searchMarker) item.parent._searchMarker.length = 0
 }
 
 function splitsPair(text: string, offset: number): boolean {
