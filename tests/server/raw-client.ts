@@ -63,7 +63,7 @@ import { WebSocket } from 'ws'
 
 export const dice: Dice = bytes => new Uint8Array(randomBytes(bytes))
 export const suite: Suite = await loadSuite()
-export const NO_HEAD = entryId(new Uint8Array(32))
+export const NO_HEAD: EntryId = entryId(new Uint8Array(32))
 export const UNSEEN: Incarnation = incarnation(new Uint8Array(16))
 const WAIT_MS = 10_000
 

@@ -25,11 +25,10 @@ export async function previewInvite(link: string, o: { signal?: AbortSignal } = 
 export { type ErrorCode, LendError, ReadOnlyError } from '@lend/engine'
 export type { Account, AccountEvents, OpenOptions } from './account/account.ts'
 export type { Progress } from './log/sync.ts'
-export type { Status } from './share/status.ts'
+export type { EndReason, Status } from './share/status.ts'
 export type {
   Device,
   Ended,
-  EndReason,
   Invite,
   LentShare,
   Member,

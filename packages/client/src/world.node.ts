@@ -2,9 +2,9 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { LendError } from '@lend/engine'
 import { Level } from 'level'
 import WebSocket from 'ws'
+import { codeOf, diskError } from './disk/disk-error.ts'
 import type { Database, Disk, Socket, SocketEvents, World } from './world.ts'
 
 const FRAME_BYTES_MAX = 16 * 1024 * 1024
@@ -124,35 +124,4 @@ async function syncFolder(path: string): Promise<void> {
     // Windows can't open a folder; there the rename is as durable as it gets.
     if (!['EISDIR', 'EPERM', 'EACCES', 'ENOENT'].includes(codeOf(error) ?? '')) throw error
   }
-}
-
-function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
-}
-
-/** The disk's trouble in the words of errors.ts, the original as its cause. */
-function diskError(error: unknown): unknown {
-  const codes = [codeOf(error), error instanceof Error ? codeOf(error.cause) : undefined]
-  const text =
-    error instanceof Error ? `${error.message} ${error.cause instanceof Error ? error.cause.message : ''}` : ''
-  if (codes.includes('LEVEL_LOCKED')) {
-    return new LendError('ALREADY_OPEN', 'this account is open in another process; close it there first', {
-      cause: error
-    })
-  }
-  if (codes.includes('ENOSPC') || /no space left/i.test(text)) {
-    return new LendError('DISK_FULL', 'the disk is full; free some space and try again', {
-      retry: 'later',
-      cause: error
-    })
-  }
-  if (codes.some(code => code === 'EACCES' || code === 'EPERM' || code === 'EROFS')) {
-    return new LendError('NO_PERMISSION', 'the account’s folder may not be written; check its owner and mode', {
-      cause: error
-    })
-  }
-  if (codes.includes('LEVEL_CORRUPTION') || /corruption/i.test(text)) {
-    return new LendError('STORE_CORRUPT', 'a database of this account is damaged', { cause: error })
-  }
-  return error
 }

@@ -107,6 +107,8 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
   readonly #owned = new Map<string, OwnedShare>()
   readonly #lent = new Map<string, LentShareOpen>()
   readonly #jobs = new Set<() => void>()
+  /** Log hex → stops asking whether a join that was cut off has reached its relay. */
+  readonly #joinJobs = new Map<string, () => void>()
   readonly #joining = new Map<string, Promise<LentShare>>()
   readonly #wiping = new Set<Promise<void>>()
   #shares: readonly Share[] = []
@@ -127,8 +129,12 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
     this.#connection(this.#store.relayUrl, this.#store.relayKey(this.#store.relayUrl)).open()
     for (const record of this.#store.shares) {
       try {
-        if (record.state === 'leaving') this.#leaveJob(record)
-        else await this.#openShare(record)
+        if (record.state === 'joining') this.#joinJob(record)
+        else if (record.state === 'leaving') {
+          // The leave may have been cut off before its wipe was marked.
+          await destroyReplica(this.#disk, hex(record.log))
+          this.#leaveJob(record)
+        } else await this.#openShare(record)
       } catch (error) {
         // One share's trouble is not the others'.
         this.emit('error', asLendError(error))
@@ -246,16 +252,31 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
 
   async #join(link: ReturnType<typeof readLink>, o: { signal?: AbortSignal }): Promise<LentShare> {
     const { log, relayUrl, relayKey } = link
-    const connection = this.#connection(relayUrl, relayKey)
+    // A replica of before may be on its way out; and whoever asks whether we are in need not ask any more.
+    await Promise.all(this.#wiping)
+    this.#open()
+    this.#joinJobs.get(hex(log))?.()
     const record: ShareRecord = { log, role: 'member', state: 'joining', relayUrl, relayKey }
-    // Known before the relay knows it: if we end in between, the next start finds out whether we are in.
-    await this.#store.keepShare(record)
+    const closing = new AbortController()
+    const stop = () => closing.abort(new LendError('CLOSED', 'the account was closed'))
+    this.#jobs.add(stop)
+    const line = this.#tryLine(relayUrl, relayKey)
     try {
-      await join(this.#suite, this.#world, this.#store, link, connection, o)
+      // Known before the relay knows it: if we end in between, the next start finds out whether we are in.
+      await this.#store.keepShare(record)
+      const signal = o.signal ? AbortSignal.any([o.signal, closing.signal]) : closing.signal
+      await join(this.#suite, this.#world, this.#store, link, line.connection, { signal })
     } catch (error) {
-      await this.#store.endShare(log, null)
+      if (!this.#closed) await this.#store.endShare(log, null)
       throw error
+    } finally {
+      line.done()
+      this.#jobs.delete(stop)
     }
+    return this.#joined(record)
+  }
+
+  async #joined(record: ShareRecord): Promise<LentShare> {
     const joined: ShareRecord = { ...record, state: 'joined' }
     await this.#store.keepShare(joined)
     const share = await this.#openLent(joined)
@@ -332,24 +353,29 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
   ): Promise<void> {
     const key = hex(record.log)
     if (!this.#lent.delete(key)) return Promise.resolve()
-    this.#listed()
     let ended: Ended | null = null
-    const wiping = wipe(
-      { suite: this.#suite, world: this.#world, disk: this.#disk, store: this.#store },
-      record.log,
-      { reason: end.reason, accessHead: end.accessHead, relayUrl: record.relayUrl },
-      async () => {
-        const letting = share.letGo(end.reason, gone => this.emit('ended', gone))
-        ended = await letting
-      }
-    ).then(
-      () => {
-        if (ended) this.emit('ended', share.wiped(ended))
-        if (end.accessHead && !this.#closed) this.#receiptJob(key, record.relayUrl)
-      },
-      error => this.emit('error', asLendError(error))
-    )
+    const wipeIt = () =>
+      wipe(
+        { suite: this.#suite, world: this.#world, disk: this.#disk, store: this.#store },
+        record.log,
+        { reason: end.reason, accessHead: end.accessHead, relayUrl: record.relayUrl },
+        async () => {
+          const letting = share.letGo(end.reason, gone => this.emit('ended', gone))
+          ended = await letting
+        }
+      )
+    // It begins once `#wiping` says so: an app that hears of it may accept again at once.
+    const wiping = Promise.resolve()
+      .then(wipeIt)
+      .then(
+        () => {
+          if (ended) this.emit('ended', share.wiped(ended))
+          if (end.accessHead && !this.#closed) this.#receiptJob(key, record.relayUrl)
+        },
+        error => this.emit('error', asLendError(error))
+      )
     this.#wiping.add(wiping)
+    this.#listed()
     return wiping.finally(() => this.#wiping.delete(wiping))
   }
 
@@ -362,6 +388,44 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
   }
 
   // --- what is done in the background until it is done ---
+
+  /** A join was cut off, and only its relay knows whether it got there. */
+  #joinJob(record: ShareRecord): void {
+    const key = hex(record.log)
+    const line = this.#tryLine(record.relayUrl, record.relayKey)
+    const { device } = this.#store.keys
+    const visit = new AccessVisit({
+      suite: this.#suite,
+      log: record.log,
+      device,
+      invite: null,
+      connection: line.connection
+    })
+    const stop = () => {
+      visit.close(new LendError('CLOSED', 'nobody asks any more'))
+      line.done()
+      this.#jobs.delete(stop)
+      this.#joinJobs.delete(key)
+    }
+    this.#jobs.add(stop)
+    this.#joinJobs.set(key, stop)
+    const run = async () => {
+      const isIn = await visit.list.then(
+        () => visit.standing === 'member',
+        error => {
+          if (error instanceof Refusal && error.code === 'NO_ACCESS') return false
+          throw error
+        }
+      )
+      stop()
+      if (isIn) await this.#joined(record)
+      else await this.#store.endShare(record.log, null)
+    }
+    run().catch(error => {
+      if (!(error instanceof LendError && error.code === 'CLOSED')) this.emit('error', asLendError(error))
+    })
+    line.connection.open()
+  }
 
   #leaveJob(record: ShareRecord): void {
     const { account, device } = this.#store.keys
@@ -461,6 +525,15 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
     })
     this.#connections.set(url, connection)
     return connection
+  }
+
+  /** A link's word for a relay's key counts for the attempt alone, until that relay has proved it. */
+  #tryLine(url: string, relayKey: Uint8Array): { connection: RelayConnection; done: () => void } {
+    const known = this.#connections.get(url)
+    if (known?.relayKey) return { connection: known, done: () => {} }
+    const { device } = this.#store.keys
+    const connection = new RelayConnection({ url, relayKey, world: this.#world, suite: this.#suite, device })
+    return { connection, done: () => connection.close() }
   }
 
   /** The relay's key; it must have been reached once. */

@@ -4,6 +4,7 @@
  */
 import { type Dice, LendError, type Suite } from '@lend/engine'
 import type { Database, Disk } from '../world.ts'
+import { diskError } from './disk-error.ts'
 
 export interface Change {
   readonly key: string
@@ -32,7 +33,7 @@ export class SealedStore {
    */
   static async open(o: { suite: Suite; dice: Dice; disk: Disk; name: string; keyFile: string }): Promise<SealedStore> {
     let key = await o.disk.readFile(o.keyFile)
-    if (!key || key.length !== 32) {
+    if (key?.length !== 32) {
       // Without its key a database is noise: a wipe, or a first run, that was cut off.
       await o.disk.destroyDatabase(o.name)
       key = o.dice(32)
@@ -53,7 +54,7 @@ export class SealedStore {
     }
   }
 
-  /** All or nothing. @param o.durable survives a power cut too, not only the end of this process */
+  /** All or nothing. @throws LendError DISK_FULL and others of the disk. @param o.durable survives a power cut too, not only the end of this process */
   async write(changes: readonly Change[], o: { durable: boolean }): Promise<void> {
     if (changes.length === 0) return
     const batch = changes.map(({ key, value }) =>
@@ -61,7 +62,11 @@ export class SealedStore {
         ? { type: 'del' as const, key }
         : { type: 'put' as const, key, value: this.#suite.seal(this.#key, value, utf8.encode(key), this.#dice) }
     )
-    await this.#database.batch(batch, { sync: o.durable } as object)
+    try {
+      await this.#database.batch(batch, { sync: o.durable } as object)
+    } catch (error) {
+      throw diskError(error)
+    }
   }
 
   async close(): Promise<void> {

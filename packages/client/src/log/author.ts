@@ -80,20 +80,23 @@ export class AccessAuthor {
     const proposal = this.#proposal
     if (!proposal) return
     const history = this.#history()
-    if (proposal.entry && history.has(proposal.entry.id)) return this.#finish(p => p.done(p.entry))
-    if (proposal.sent) return
-    const list = history.list
-    if (list?.kind !== 'share') return
+    if (proposal.entry && history.has(proposal.entry.id)) this.#finish(p => p.done(p.entry))
+    else if (!proposal.sent && history.list?.kind === 'share') this.#propose(proposal, history.list)
+  }
+
+  #propose(proposal: Proposal, list: ShareList): void {
     if (!proposal.entry || !same(proposal.entry.accessHead, list.head)) {
-      if (proposal.tries >= limits.INTENT_TRIES_MAX) {
-        return this.#finish(p => p.failed(tooManyTries()))
-      }
       try {
+        if (proposal.tries >= limits.INTENT_TRIES_MAX) throw tooManyTries()
         const statement = proposal.decide(list)
-        if (!statement) return this.#finish(p => p.done(null))
+        if (!statement) {
+          this.#finish(p => p.done(null))
+          return
+        }
         proposal.entry = accessEntry(this.#suite, this.#log, this.#device, list.head, statement)
       } catch (error) {
-        return this.#finish(p => p.failed(error))
+        this.#finish(p => p.failed(error))
+        return
       }
       proposal.tries++
     }

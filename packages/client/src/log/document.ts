@@ -5,11 +5,11 @@
 import {
   applyChecked,
   applyEntry,
+  boundDocument,
   type DocumentGuard,
   type DocumentId,
   guardDocument,
-  LendError,
-  type ReadOnlyError
+  LendError
 } from '@lend/engine'
 import * as Y from 'yjs'
 import type { Change, SealedStore } from '../disk/sealed-store.ts'
@@ -40,14 +40,14 @@ export class ReplicaDocument {
   /**
    * Opens the document from its pieces.
    * @param o.edited for who may write: called at each local edit, inside the app's own call
-   * @param o.refused for a member: called with each write that was refused
+   * @param o.refused called with each write that was refused: a member's, or one that is too big
    * @throws LendError STORE_CORRUPT when a piece is missing or damaged
    */
   static async open(
     store: SealedStore,
     id: DocumentId,
     clientId: number,
-    o: { writable: boolean; edited: () => void; refused: (error: ReadOnlyError) => void }
+    o: { writable: boolean; edited: () => void; refused: (error: LendError) => void }
   ): Promise<ReplicaDocument> {
     const doc = new Y.Doc({ gc: true })
     doc.clientID = clientId
@@ -64,6 +64,7 @@ export class ReplicaDocument {
     }
     if (n !== pieces.next) throw missingPiece()
     if (o.writable) {
+      boundDocument(doc, o.refused)
       doc.on('update', (update: Uint8Array, origin: unknown) => {
         if (origin === FROM_LOG) return
         document.#captured.push(update)

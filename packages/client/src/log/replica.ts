@@ -15,7 +15,6 @@ import {
   LendError,
   type LogId,
   type Position,
-  type ReadOnlyError,
   type Refusal,
   type ShareList,
   START,
@@ -29,6 +28,7 @@ import {
   decodeAccess,
   decodePosition,
   decodeState,
+  del,
   encodeAccess,
   encodePosition,
   encodeState,
@@ -48,7 +48,7 @@ export interface ReplicaOptions {
   readonly holder: KeyHolder
   /** At each local edit, inside the app's own call. */
   readonly edited: () => void
-  readonly refused: (error: ReadOnlyError) => void
+  readonly refused: (error: LendError) => void
 }
 
 export class Replica {
@@ -178,7 +178,8 @@ export class Replica {
     }
     this.#positions = new Map()
     this.#retold = new AccessHistory(this.suite)
-    this.set({ cursor: null, head: null })
+    // The head is still shown: by it a relay that lost the whole log knows that this device was served.
+    this.set({ cursor: null })
   }
 
   /** True when this access entry is here: of the list that is being told anew, or of the list. */
@@ -191,12 +192,12 @@ export class Replica {
     // Not before anything was told: a relay that lost all of it waits for our own word.
     if (!this.#retold?.list) return null
     const before = this.list
-    this.#history.records.forEach((_, i) => this.change({ key: KEYS.access(i + 1), value: null }))
+    for (const i of this.#history.records.keys()) this.change(del(KEYS.access(i + 1)))
     this.#history = this.#retold
     this.#retold = null
-    this.#history.records.forEach(({ seq, timeMs, entry }, i) =>
+    for (const [i, { seq, timeMs, entry }] of this.#history.records.entries()) {
       this.change(put(KEYS.access(i + 1), encodeAccess({ seq, timeMs, bytes: entry.bytes })))
-    )
+    }
     this.set({ accessCount: this.#history.records.length })
     this.#collectKeys()
     return before

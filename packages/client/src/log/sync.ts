@@ -92,6 +92,8 @@ export class LogSync {
   #link: LinkState = { state: 'down' }
   /** Of this contact: the access entry up to which the list must be folded before it counts. */
   #awaited: EntryId | null = null
+  /** Of this contact: the newest access entry that the relay had itself, and how far it was read. */
+  #contact: { readonly accessHead: EntryId; readonly incarnation: Incarnation; upTo: number } | null = null
   #queue: Promise<void> = Promise.resolve()
   #closed = false
   #rereads = 0
@@ -265,9 +267,10 @@ export class LogSync {
   }
 
   /** A share that its relay has never shown us: its `create` may not be there yet. */
-  #create(): void {
+  async #create(): Promise<void> {
     const first = this.#replica.history.records[0]
-    if (!first) return this.#follow()
+    // Our own share and nothing of it here: the replica was lost, and our own entries in the log are news to us.
+    if (!first) return this.#readAnew()
     this.#become({ state: 'asked' })
     this.#sendAppend([first.entry.bytes], NO_INCARNATION)
   }
@@ -276,6 +279,7 @@ export class LogSync {
     this.outbox.lost()
     this.#author.lost()
     this.#awaited = null
+    this.#contact = null
     this.#waitForAccess = false
     this.#become({ state: 'down' })
   }
@@ -310,36 +314,52 @@ export class LogSync {
     const { cursor, republish } = replica.state
     const head = decodeHead(frame.head)
     const anew = (cursor && !same(cursor.incarnation, frame.incarnation)) || republish
-    this.#offer(head.accessHead, frame.incarnation)
+    const offered = this.#offer(head.accessHead, frame.incarnation)
     if (anew) {
+      this.#ready = false
       replica.restart()
       this.outbox.clear()
       replica.set({ republish: this.#writable })
       if (this.#writable) this.#reading.collect()
       await replica.commit({ durable: true })
     }
-    this.#awaited = head.accessHead
+    // Told anew, the list counts once the relay has what we know better: cut off before that, we must still know it.
+    this.#awaited = (anew && offered) || head.accessHead
+    this.#contact = { accessHead: head.accessHead, incarnation: frame.incarnation, upTo: 0 }
     if (frame.standing === 'member' || frame.standing === 'owner') this.#listener.heard(head.timeMs)
     if (frame.standing === 'waiting') return this.#become({ state: 'waiting' })
     const progress = { entries: 0, entriesTotal: frame.entriesTotal, bytes: 0, bytesTotal: frame.bytesTotal }
     this.#become({ state: 'reading', target: frame.standing === 'former' ? Infinity : head.seq, progress })
     if (frame.entriesTotal === 0 || (cursor && !anew && cursor.seq >= head.seq)) {
+      this.#contact.upTo = head.seq
       await this.#settle()
-      await this.#arrived(head.seq, frame.incarnation)
+      await this.#look()
     }
   }
 
-  /** The relay has less of the list than we have: what continues it goes back there, verbatim. */
-  #offer(accessHead: EntryId, incarnation: Incarnation): void {
+  /**
+   * The relay has less of the list than we have: what continues it goes back there, verbatim.
+   * @returns the last entry that was offered, null for none
+   */
+  #offer(accessHead: EntryId, incarnation: Incarnation): EntryId | null {
     const { records } = this.#replica.history
     const known = accessHead.every(byte => byte === 0) ? -1 : this.#replica.history.indexOf(accessHead)
-    if (known === null || known >= records.length - 1) return
+    if (known === null || known >= records.length - 1) return null
     this.send({
       type: 'offer',
       log: this.#replica.log,
       incarnation,
       entries: records.slice(known + 1).map(record => record.entry.bytes)
     })
+    return records.at(-1)?.entry.id ?? null
+  }
+
+  /** The relay keeps to its own list, which an owner's device has settled before us: it counts as it is. */
+  async #offerRefused(): Promise<void> {
+    if (!this.#contact || this.#link.state !== 'reading') return
+    this.#awaited = this.#contact.accessHead
+    await this.#settle()
+    await this.#look()
   }
 
   async #entries(frame: Frame & { type: 'entries' }): Promise<void> {
@@ -368,11 +388,9 @@ export class LogSync {
     this.#seeHead(frame.head)
     await replica.commit({ durable: false })
     this.#advanceProgress(frame.entries)
-    if (this.#link.state === 'reading' && frame.upTo >= this.#link.target) {
-      await this.#arrived(frame.upTo, frame.incarnation)
-    } else if (this.#link.state === 'waiting' && frame.upTo > 0) {
-      await this.#arrived(frame.upTo, frame.incarnation)
-    } else if (access.folded) {
+    if (this.#contact) this.#contact.upTo = frame.upTo
+    if (this.#link.state === 'reading') await this.#look()
+    else if (access.folded) {
       this.#author.advance()
       await this.#pump()
     }
@@ -388,6 +406,13 @@ export class LogSync {
     const before = replica.settleAccess()
     if (before && replica.list) await this.#listener.listRetold(before, replica.list)
     if (replica.list) await this.#listener.listSettled(replica.list)
+  }
+
+  /** Whether all that the contact promised is here, and the list counts. */
+  async #look(): Promise<void> {
+    if (this.#closed || this.#link.state !== 'reading' || this.#awaited || !this.#contact) return
+    const { upTo, incarnation } = this.#contact
+    if (upTo >= this.#link.target) await this.#arrived(upTo, incarnation)
   }
 
   /** Everything up to the head is here. */
@@ -488,7 +513,7 @@ export class LogSync {
     const item = this.outbox.find(frame.entry)
     if (!item) {
       const first = this.#replica.history.records[0]
-      if (first && same(first.entry.id, frame.entry)) this.#refusedLog(refusal)
+      if (first && same(first.entry.id, frame.entry)) await this.#refusedLog(refusal)
       return
     }
     item.inFlight = false
@@ -499,7 +524,6 @@ export class LogSync {
         this.#waitForAccess = item.entry.epoch === this.#replica.list?.epoch && !this.#replica.list?.rotationDue
         break
       case 'COVER_AHEAD':
-      case 'COVER_BEHIND':
       case 'COVER_BEHIND':
       case 'COVER_MISMATCH':
         item.stale = true
@@ -538,9 +562,9 @@ export class LogSync {
     await this.#pump()
   }
 
-  #refusedLog(refusal: Refusal): void {
+  async #refusedLog(refusal: Refusal): Promise<void> {
     // An offer or a `ready` that came too late: the log's newer life is on its way to us.
-    if (refusal.code === 'INCARNATION') return
+    if (refusal.code === 'INCARNATION') return this.#offerRefused()
     const knows = this.#replica.state.cursor !== null
     if (this.#writable && refusal.code === 'NO_ACCESS' && knows) {
       // Our own share, and the relay does not know it: it lost it. What we hold of the list brings it back.

@@ -4,21 +4,13 @@
  *   open ⇄ locked      a bare refusal, a lease that ran out, an `until` that passed; contact unlocks
  *   any → ended        an entry that the owner signed, or an act of this account; then the replica is wiped
  */
-import {
-  type AccountId,
-  hex,
-  LendError,
-  openName,
-  type ReadOnlyError,
-  type ReceiptReason,
-  type ShareList,
-  standingOf
-} from '@lend/engine'
+import { type AccountId, hex, LendError, openName, type ReceiptReason, type ShareList, standingOf } from '@lend/engine'
 import type * as Y from 'yjs'
 import type { ReplicaDocument } from '../log/document.ts'
 import type { Replica } from '../log/replica.ts'
 import { OpenShare, type OpenShareOptions } from './open-share.ts'
-import type { Ended, EndReason, LentShare } from './types.ts'
+import type { EndReason } from './status.ts'
+import type { Ended, LentShare } from './types.ts'
 
 /** What ended a share, and by which entry. */
 export interface End {
@@ -52,7 +44,7 @@ export class LentShareOpen extends OpenShare implements LentShare {
     let share: LentShareOpen | null = null
     const { replica, document } = await OpenShare.parts(o, {
       edited: () => {},
-      refused: (error: ReadOnlyError) => share?.refused(error)
+      refused: error => share?.refused(error)
     })
     share = new LentShareOpen(o, replica, document, desk)
     share.#checkLock()
@@ -62,6 +54,8 @@ export class LentShareOpen extends OpenShare implements LentShare {
 
   override get doc(): Y.Doc {
     if (this.#ended) throw new LendError('ENDED', 'this share has ended')
+    // Timers stand still while a machine sleeps; its clock does not.
+    if (!this.#lockedSince && this.replica.world.now() >= this.#endMs) this.#checkLock()
     if (this.#lockedSince) {
       throw new LendError('LOCKED', 'this share is locked until its relay is reached', { retry: 'later' })
     }
@@ -117,6 +111,7 @@ export class LentShareOpen extends OpenShare implements LentShare {
 
   override async close(): Promise<void> {
     this.#stopTimer?.()
+    await this.replica.commit({ durable: false }).catch(() => {})
     await super.close()
   }
 
@@ -177,6 +172,11 @@ export class LentShareOpen extends OpenShare implements LentShare {
     return leaseMs === null ? null : this.replica.state.heardMs + leaseMs
   }
 
+  /** When lease or membership runs out, whichever is first; infinite when neither does. */
+  get #endMs(): number {
+    return Math.min(...[this.#leaseEndsMs, this.#membership?.untilMs ?? null].filter(ms => ms !== null))
+  }
+
   /** What the list says of this account, once all of it is folded. Absence alone ends nothing. */
   #verdict(list: ShareList): End | null {
     const standing = standingOf(list, this.#device as Parameters<typeof standingOf>[1])
@@ -196,10 +196,13 @@ export class LentShareOpen extends OpenShare implements LentShare {
     const { replica } = this
     const nowMs = Math.max(replica.state.highestMs, replica.world.now())
     if (nowMs > replica.state.highestMs) replica.set({ highestMs: nowMs })
-    const ends = [this.#leaseEndsMs, this.#membership?.untilMs ?? null].filter(ms => ms !== null)
-    const endMs = Math.min(...ends)
+    const endMs = this.#endMs
     const locked = this.#refused || nowMs >= endMs
-    if (locked && !this.#lockedSince) this.#lockedSince = new Date(nowMs)
+    if (locked && !this.#lockedSince) {
+      this.#lockedSince = new Date(nowMs)
+      // A clock that is set back gains nothing by a new start either.
+      void replica.commit({ durable: true }).catch(() => {})
+    }
     if (!locked) this.#lockedSince = null
     if (!this.#ended) {
       const waitMs = Math.max(1, Math.min(locked ? CHECK_MS_MAX : endMs - nowMs, CHECK_MS_MAX))

@@ -103,25 +103,19 @@ export abstract class OpenShare extends Emitter<ShareEvents> implements SyncList
 
   synced(o: { signal?: AbortSignal } = {}): Promise<void> {
     return new Promise((resolve, reject) => {
-      const stop = () => {
+      const stop = (settle: () => void) => {
         this.#waiters.delete(look)
         o.signal?.removeEventListener('abort', aborted)
+        settle()
       }
-      const aborted = () => {
-        stop()
-        reject(o.signal?.reason)
-      }
+      const aborted = () => stop(() => reject(o.signal?.reason))
       const look = () => {
         const status = this.#status
-        if (status.state === 'synced' && !this.waits) {
-          stop()
-          resolve()
-        } else if (status.state === 'failed') {
-          stop()
-          reject(status.error)
-        } else if (this.#closed || (status.state === 'ended' && !this.waits)) {
-          stop()
-          reject(new LendError(this.#closed ? 'CLOSED' : 'ENDED', 'this share is not open any more'))
+        if (this.#closed) stop(() => reject(new LendError('CLOSED', 'the account was closed')))
+        else if (status.state === 'failed') stop(() => reject(status.error))
+        else if (status.state === 'synced' && !this.waits) stop(resolve)
+        else if (status.state === 'ended' && !this.waits) {
+          stop(() => reject(new LendError('ENDED', 'this share has ended')))
         }
       }
       if (o.signal?.aborted) return reject(o.signal.reason)

@@ -36,7 +36,8 @@ const TIMER_MS_MAX = 60 * 60 * 1000
 export class OwnedShare extends OpenShare implements Share {
   readonly #intents: Intents
   readonly #desk: OwnerDesk
-  readonly #receipts = new Set<string>()
+  /** Device hex → hex of the access entry on which it has deleted its replica. */
+  readonly #receipts = new Map<string, string>()
   #members: readonly Member[] = []
   #invites: readonly Invite[] = []
   #working = false
@@ -57,12 +58,14 @@ export class OwnedShare extends OpenShare implements Share {
     let share: OwnedShare | null = null
     const { replica, document } = await OpenShare.parts(o, {
       edited: () => share?.sync.edited(),
-      refused: () => {}
+      refused: error => share?.refused(error)
     })
     await first?.(replica)
     share = new OwnedShare(o, replica, document, desk)
     await share.#intents.load()
-    for await (const { key } of replica.store.range('receipt/')) share.#receipts.add(key.slice('receipt/'.length))
+    for await (const { key, value } of replica.store.range('receipt/')) {
+      share.#receipts.set(key.slice('receipt/'.length), hex(value.subarray(0, 32)))
+    }
     share.#view()
     await share.begin()
     return share
@@ -163,7 +166,7 @@ export class OwnedShare extends OpenShare implements Share {
     const stored: Receipt['device'][] = []
     for (const receipt of receipts) {
       if (!verifyReceipt(this.replica.suite, this.id, receipt)) continue
-      this.#receipts.add(hex(receipt.device))
+      this.#receipts.set(hex(receipt.device), hex(receipt.accessHead))
       const record = new Writer().bytes(receipt.accessHead).u53(receipt.timeMs).finish()
       this.replica.change(put(KEYS.receipt(hex(receipt.device)), record))
       stored.push(receipt.device)
@@ -253,8 +256,14 @@ export class OwnedShare extends OpenShare implements Share {
       if (member.untilMs > nowMs) nextMs = Math.min(nextMs, member.untilMs)
       else if (!wanted) void this.#want({ type: 'remove', account: member.account, reason: 'expired' })
     }
+    for (const { state, expiresMs } of this.#list.invites.values()) {
+      if (state === 'open' && expiresMs > nowMs) nextMs = Math.min(nextMs, expiresMs)
+    }
     if (nextMs === Number.POSITIVE_INFINITY) return
-    this.#stopTimer = this.replica.world.timer(Math.min(nextMs - nowMs, TIMER_MS_MAX), () => this.#watchUntil())
+    this.#stopTimer = this.replica.world.timer(Math.min(nextMs - nowMs, TIMER_MS_MAX), () => {
+      this.#view()
+      this.#watchUntil()
+    })
   }
 
   #view(): void {

@@ -5,7 +5,8 @@
 import type { LendError } from '@lend/engine'
 import type { LinkState, Progress } from '../log/sync.ts'
 import type { ConnectionState } from '../relay/connection.ts'
-import type { EndReason } from './types.ts'
+
+export type EndReason = 'removed' | 'left' | 'expired' | 'stopped' | 'device-removed' | 'signed-out'
 
 export type Status =
   | { readonly state: 'offline' | 'connecting' }

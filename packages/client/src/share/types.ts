@@ -3,10 +3,9 @@ import type { AccountId, DeviceId, LendError, LogId } from '@lend/engine'
 import type * as Y from 'yjs'
 import type { Progress } from '../log/sync.ts'
 import type { Stop } from '../world.ts'
-import type { Status } from './status.ts'
+import type { EndReason, Status } from './status.ts'
 
 export type ShareId = LogId
-export type EndReason = 'removed' | 'left' | 'expired' | 'stopped' | 'device-removed' | 'signed-out'
 
 export interface Subscribable<E> {
   on<K extends keyof E>(event: K, listener: (value: E[K]) => void): Stop

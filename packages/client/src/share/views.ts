@@ -26,8 +26,8 @@ export interface ViewContext {
   readonly intents: readonly KeptIntent[]
   /** Invite hex → note. */
   readonly notes: ReadonlyMap<string, InviteNote>
-  /** Device hex → access head of its receipt. */
-  readonly receipts: ReadonlySet<string>
+  /** Device hex → hex of the access entry on which it has deleted its replica. */
+  readonly receipts: ReadonlyMap<string, string>
   readonly linkOf: (secret: Uint8Array) => string
   readonly voidInvite: (id: ListedInvite['id']) => Promise<void>
   readonly nowMs: number
@@ -47,6 +47,7 @@ function memberView(c: ViewContext, member: Membership, former: FormerMember | n
   const library = c.list.accounts.get(key)
   const devices = [...(library?.devices.keys() ?? []), ...(library?.gone.keys() ?? [])]
   const intent = c.intents.find(({ intent: i }) => i.type === 'remove' && hex(i.account) === key)
+  const ended = former?.ended ?? c.list.stopped
   return {
     account: member.account,
     name: name ?? '',
@@ -56,7 +57,8 @@ function memberView(c: ViewContext, member: Membership, former: FormerMember | n
     state: former ? formerState(former) : intent ? 'removing' : 'joined',
     at: new Date(former?.endedMs ?? (intent ? c.nowMs : member.joinedMs)),
     devices: library?.devices.size ?? 0,
-    wiped: former ? devices.filter(device => c.receipts.has(device)).length : 0
+    // A receipt of an earlier time out says nothing of the replica that came after it.
+    wiped: ended ? devices.filter(device => c.receipts.get(device) === hex(ended)).length : 0
   }
 }
 
