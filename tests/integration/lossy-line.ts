@@ -38,6 +38,20 @@ export interface LossyLine {
 
 export const passAll: Judge = () => 'pass'
 
+type Events = Pick<LossyLine, 'on'>
+
+/** What happens on the line or to the share. */
+export function either(line: Events, share: Events): Events {
+  return {
+    on(event, listener) {
+      const stops = [line.on(event, listener), share.on(event, listener)]
+      return () => {
+        for (const stop of stops) stop()
+      }
+    }
+  }
+}
+
 /** @param relayUrl asked at each connection */
 export async function openLossyLine(relayUrl: () => string): Promise<LossyLine> {
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: false })

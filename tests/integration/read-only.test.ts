@@ -332,7 +332,7 @@ async function cheatOf(house: Household, name: string, share: Share): Promise<Ch
       return {
         'an update of its own': { entry: update(device.id, 1), code: 'NOT_OWNER' },
         'an update in the owner’s name': { entry: update(owner.id, ownerCtr + 1), code: 'BAD_SIGNATURE' },
-        'other bytes for an update of the owner': { entry: update(owner.id, ownerCtr), code: 'CTR_REUSED' },
+        'other bytes for an update of the owner': { entry: update(owner.id, ownerCtr), code: 'BAD_SIGNATURE' },
         'a removal of another member': { entry: access(device.id, removal), code: 'NOT_OWNER' },
         'a removal in the owner’s name': { entry: access(owner.id, removal), code: 'BAD_SIGNATURE' },
         'an invite': { entry: access(device.id, invite), code: 'NOT_OWNER' },

@@ -569,6 +569,32 @@ takingBack(
   })
 )
 
+takingBack(
+  'an account that is closed leaves no timer behind, whatever is on its way',
+  household(async house => {
+    const [times, names] = [
+      [movableTime(), movableTime()],
+      ['Maya', 'Ben']
+    ] as const
+    const [maya, ben] = [await house.person('Maya', times[0]), await house.person('Ben', times[1])]
+    await follow(await lend(maya, 'Paper', 'a line'), ben)
+    await Promise.all([maya.close(), ben.close()])
+    for (let round = 0; round < 10; round++) {
+      for (const [n, time] of times.entries()) {
+        const person = await house.person(names[n] ?? '', time)
+        const [share] = [...person.shares, ...person.sharedWithMe]
+        assert.ok(share)
+        // In the middle of the first contact: what came is handled while it closes.
+        await until(share, () => (round % 2 === 0 ? share.status.state === 'synced' : share.status.state !== 'offline'))
+        const asked = person.shares[0]?.invite().catch(() => {})
+        await person.close()
+        await asked
+        assert.is(time.pending, 0, `${person.name}, round ${round}`)
+      }
+    }
+  })
+)
+
 takingBack.run()
 
 /** Brings a share to its end and checks what both sides say, and the disk. */

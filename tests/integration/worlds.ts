@@ -47,7 +47,16 @@ export const noNetwork: Pick<World, 'connect'> = {
 }
 
 /** Time that can be moved on; what was to happen meanwhile happens then. */
-export function movableTime(): { world: World; moveOn(ms: number): void; freeze(): void } {
+export interface MovableTime {
+  readonly world: World
+  /** Timers that are running. */
+  readonly pending: number
+  moveOn(ms: number): void
+  /** From now on it moves only by `moveOn`. */
+  freeze(): void
+}
+
+export function movableTime(): MovableTime {
   let aheadMs = 0
   let frozenMs: number | null = null
   const now = () => (frozenMs ?? Date.now()) + aheadMs
@@ -71,7 +80,9 @@ export function movableTime(): { world: World; moveOn(ms: number): void; freeze(
         }
       }
     },
-    /** From now on it moves only by `moveOn`. */
+    get pending() {
+      return timers.size
+    },
     freeze() {
       frozenMs = Date.now()
     },

@@ -10,15 +10,19 @@ import {
   type LogId,
   limits,
   loadSuite,
+  logId,
+  REFUSALS,
   Refusal,
   type Suite,
   selfTestGuard,
   shareLogId,
   signReceipt
 } from '@lend/engine'
+import { asLendError } from '../disk/disk-error.ts'
 import { destroyReplica } from '../disk/wipe.ts'
 import { Emitter } from '../emitter.ts'
 import { accessEntry } from '../log/author.ts'
+import { unhex } from '../log/records.ts'
 import { AccessVisit } from '../log/visit.ts'
 import { RelayConnection } from '../relay/connection.ts'
 import { LentShareOpen } from '../share/lent-share.ts'
@@ -107,10 +111,10 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
   readonly #owned = new Map<string, OwnedShare>()
   readonly #lent = new Map<string, LentShareOpen>()
   readonly #jobs = new Set<() => void>()
-  /** Log hex → stops asking whether a join that was cut off has reached its relay. */
-  readonly #joinJobs = new Map<string, () => void>()
+  /** Log hex → stops telling its relay of a leave, or asking it whether a join that was cut off has reached it. */
+  readonly #membershipJobs = new Map<string, () => void>()
   readonly #joining = new Map<string, Promise<LentShare>>()
-  readonly #wiping = new Set<Promise<void>>()
+  readonly #wiping = new Set<Promise<boolean>>()
   #shares: readonly Share[] = []
   #sharedWithMe: readonly LentShare[] = []
   #status: Status = { state: 'offline' }
@@ -136,8 +140,8 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
           this.#leaveJob(record)
         } else await this.#openShare(record)
       } catch (error) {
-        // One share's trouble is not the others'.
-        this.emit('error', asLendError(error))
+        // One share's trouble is not the others'. Told once somebody can listen.
+        this.#world.timer(0, () => this.emit('error', asLendError(error)))
       }
     }
     for (const [log, { relayUrl }] of this.#store.receipts) this.#receiptJob(log, relayUrl)
@@ -233,7 +237,12 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
   }
 
   async synced(o: { signal?: AbortSignal } = {}): Promise<void> {
-    await Promise.all([...this.#owned.values(), ...this.#lent.values()].map(share => share.synced(o)))
+    const open = [...this.#owned.values(), ...this.#lent.values()]
+    // What ends or locks meanwhile has nothing to sync.
+    const gone = (error: unknown) => {
+      if (!(error instanceof LendError) || (error.code !== 'ENDED' && error.code !== 'LOCKED')) throw error
+    }
+    await Promise.all(open.map(share => share.synced(o).catch(gone)))
   }
 
   async close(): Promise<void> {
@@ -255,7 +264,9 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
     // A replica of before may be on its way out; and whoever asks whether we are in need not ask any more.
     await Promise.all(this.#wiping)
     this.#open()
-    this.#joinJobs.get(hex(log))?.()
+    this.#membershipJobs.get(hex(log))?.()
+    const before = this.#store.share(log)
+    if (before?.role === 'owner') throw new LendError('YOU_ARE_THE_OWNER', 'this share is your own')
     const record: ShareRecord = { log, role: 'member', state: 'joining', relayUrl, relayKey }
     const closing = new AbortController()
     const stop = () => closing.abort(new LendError('CLOSED', 'the account was closed'))
@@ -267,7 +278,12 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
       const signal = o.signal ? AbortSignal.any([o.signal, closing.signal]) : closing.signal
       await join(this.#suite, this.#world, this.#store, link, line.connection, { signal })
     } catch (error) {
-      if (!this.#closed) await this.#store.endShare(log, null)
+      if (this.#closed) throw error
+      if (before?.state === 'leaving') {
+        // Still to be said to the relay: that this account has left.
+        await this.#store.keepShare(before)
+        this.#leaveJob(before)
+      } else await this.#store.endShare(log, null)
       throw error
     } finally {
       line.done()
@@ -310,7 +326,7 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
   async #openLent(record: ShareRecord): Promise<LentShareOpen> {
     const open = () =>
       LentShareOpen.open(this.#options(record), {
-        ended: (share, end) => this.#end(share, record, end),
+        ended: (share, end) => this.#end(share, record, end).then(() => {}),
         leave: share => this.#leave(share, record)
       })
     let share: LentShareOpen
@@ -350,9 +366,9 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
     share: LentShareOpen,
     record: ShareRecord,
     end: { reason: Ended['reason']; accessHead: Uint8Array | null }
-  ): Promise<void> {
+  ): Promise<boolean> {
     const key = hex(record.log)
-    if (!this.#lent.delete(key)) return Promise.resolve()
+    if (!this.#lent.delete(key)) return Promise.resolve(false)
     let ended: Ended | null = null
     const wipeIt = () =>
       wipe(
@@ -371,8 +387,13 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
         () => {
           if (ended) this.emit('ended', share.wiped(ended))
           if (end.accessHead && !this.#closed) this.#receiptJob(key, record.relayUrl)
+          return true
         },
-        error => this.emit('error', asLendError(error))
+        error => {
+          // Its marker, or the list's `leaving`, brings the wipe back at the next start.
+          this.emit('error', asLendError(error))
+          return false
+        }
       )
     this.#wiping.add(wiping)
     this.#listed()
@@ -383,8 +404,9 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
   async #leave(share: LentShareOpen, record: ShareRecord): Promise<void> {
     const leaving: ShareRecord = { ...record, state: 'leaving' }
     await this.#store.keepShare(leaving)
-    await this.#end(share, record, { reason: 'left', accessHead: null })
-    if (!this.#closed) this.#leaveJob(leaving)
+    const wiped = await this.#end(share, record, { reason: 'left', accessHead: null })
+    // Nobody is told "deleted" before it is.
+    if (wiped && !this.#closed) this.#leaveJob(leaving)
   }
 
   // --- what is done in the background until it is done ---
@@ -405,10 +427,10 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
       visit.close(new LendError('CLOSED', 'nobody asks any more'))
       line.done()
       this.#jobs.delete(stop)
-      this.#joinJobs.delete(key)
+      this.#membershipJobs.delete(key)
     }
     this.#jobs.add(stop)
-    this.#joinJobs.set(key, stop)
+    this.#membershipJobs.set(key, stop)
     const run = async () => {
       const isIn = await visit.list.then(
         () => visit.standing === 'member',
@@ -437,12 +459,17 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
       stopTimer()
       visit.close(new LendError('CLOSED', 'the account was closed'))
       this.#jobs.delete(stop)
+      this.#membershipJobs.delete(hex(log))
     }
     this.#jobs.add(stop)
+    this.#membershipJobs.set(hex(log), stop)
     const run = async () => {
       const list = await visit.list
       const former = list.former.get(hex(account))
-      const entry = former ? null : await visit.write(now => (now.members.has(hex(account)) ? { type: 'leave' } : null))
+      const entry =
+        former || list.stopped
+          ? null
+          : await visit.write(now => (now.members.has(hex(account)) ? { type: 'leave' } : null))
       const accessHead = former?.ended ?? entry?.id ?? list.stopped
       const receipt =
         accessHead &&
@@ -459,29 +486,27 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
     run().catch(error => {
       if (error instanceof LendError && error.code === 'CLOSED') return
       visit.close(error)
-      this.#jobs.delete(stop)
-      const again = () => {
-        this.#jobs.delete(cancel)
+      stopTimer = this.#world.timer((error instanceof Refusal && error.retryAfterMs) || LEAVE_AGAIN_MS, () => {
+        stop()
         this.#leaveJob(record)
-      }
-      stopTimer = this.#world.timer((error instanceof Refusal && error.retryAfterMs) || LEAVE_AGAIN_MS, again)
-      const cancel = () => stopTimer()
-      this.#jobs.add(cancel)
+      })
     })
   }
 
   /** Delivers the receipt of a wipe. */
   #receiptJob(log: string, relayUrl: string): void {
     const kept = this.#store.receipts.get(log)
-    if (!kept || this.#lent.has(log)) return
+    if (!kept || this.#store.share(this.#logOf(log))) return
     const id = this.#logOf(log)
     const connection = this.#connection(relayUrl, this.#store.relayKey(relayUrl))
     const leave = connection.join(id, {
       opened: () => void connection.send({ type: 'receipts', log: id, receipts: [kept.receipt] }),
       frame: frame => {
         if (frame.type !== 'receipts-stored' && frame.type !== 'refused') return
+        // For a reason that may pass: again at the next contact.
+        if (frame.type === 'refused' && frame.code !== 'NO_ACCESS' && REFUSALS[frame.code][1] === 'later') return
         stop()
-        // Refused: the log is gone, or knows this device as a member again. Either way nobody waits for it.
+        // No access: the log is gone, or knows this device as a member again. Either way nobody waits for it.
         if (!this.#closed) this.#store.receiptDelivered(id).catch(error => this.emit('error', asLendError(error)))
       },
       closed: () => {}
@@ -494,7 +519,7 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
   }
 
   #logOf(key: string): LogId {
-    return Uint8Array.from(key.match(/../g) ?? [], byte => Number.parseInt(byte, 16)) as LogId
+    return logId(unhex(key))
   }
 
   // --- relays ---
@@ -517,7 +542,9 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
     })
     connection.watch(state => {
       const key = connection.relayKey
-      if (state === 'open' && key && !this.#store.relayKey(url) && !this.#closed) void this.#store.pinRelay(url, key)
+      if (state === 'open' && key && !this.#store.relayKey(url) && !this.#closed) {
+        this.#store.pinRelay(url, key).catch(error => this.emit('error', asLendError(error)))
+      }
       if (connection.trouble?.keyChanged) {
         this.emit('error', new LendError('RELAY_KEY_CHANGED', 'the relay at this address has another key than before'))
       }
@@ -592,9 +619,4 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
     if (connection !== 'open') return { state: connection }
     return statuses.find(status => status.state === 'connecting') ?? { state: 'synced' }
   }
-}
-
-function asLendError(error: unknown): LendError {
-  if (error instanceof LendError) return error
-  return new LendError('STORE_CORRUPT', 'something on this device broke', { cause: error })
 }

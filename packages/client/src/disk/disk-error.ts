@@ -7,6 +7,7 @@ export function codeOf(error: unknown): string | undefined {
 
 /** In the words of errors.ts, the original as its cause; as it is when there are no better words. */
 export function diskError(error: unknown): unknown {
+  if (error instanceof LendError) return error
   const codes = [codeOf(error), error instanceof Error ? codeOf(error.cause) : undefined]
   const text =
     error instanceof Error ? `${error.message} ${error.cause instanceof Error ? error.cause.message : ''}` : ''
@@ -35,4 +36,11 @@ export function diskError(error: unknown): unknown {
 /** What a browser says when its quota is used up. */
 function isQuota(error: unknown): boolean {
   return error instanceof Error && [error, error.cause].some(e => e instanceof Error && e.name === 'QuotaExceededError')
+}
+
+/** Whatever was thrown, as an app is told it. */
+export function asLendError(error: unknown): LendError {
+  const known = diskError(error)
+  if (known instanceof LendError) return known
+  return new LendError('STORE_CORRUPT', 'something on this device broke', { cause: error })
 }

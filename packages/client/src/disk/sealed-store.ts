@@ -34,8 +34,13 @@ export class SealedStore {
   static async open(o: { suite: Suite; dice: Dice; disk: Disk; name: string; keyFile: string }): Promise<SealedStore> {
     let key = await o.disk.readFile(o.keyFile)
     if (key?.length !== 32) {
-      // Without its key a database is noise: a wipe, or a first run, that was cut off.
-      await o.disk.destroyDatabase(o.name)
+      // The key is written before its database, and a wipe has its marker: a database without one has lost it.
+      if ((await o.disk.list(o.name)).length > 0) {
+        throw new LendError(
+          'STORE_CORRUPT',
+          'the key of a database on this device is missing; restore it, or the folder'
+        )
+      }
       key = o.dice(32)
       await o.disk.writeFile(o.keyFile, key)
     }

@@ -43,6 +43,7 @@ export class AccessAuthor {
   readonly #history: () => AccessHistory
   readonly #send: (entry: Entry) => boolean
   #proposal: Proposal | null = null
+  #closed: unknown = null
 
   /** @param o.send false when it can't be sent now; `advance` is called when it can */
   constructor(o: {
@@ -68,6 +69,7 @@ export class AccessAuthor {
    * Rejects with the relay's Refusal, or ACCESS_CONFLICT after too many tries.
    */
   propose(decide: Decide): Promise<Entry | null> {
+    if (this.#closed) return Promise.reject(this.#closed)
     if (this.#proposal) throw new Error('one statement at a time')
     return new Promise((done, failed) => {
       this.#proposal = { decide, done, failed, entry: null, tries: 0, sent: false }
@@ -123,6 +125,12 @@ export class AccessAuthor {
 
   fail(error: unknown): void {
     this.#finish(p => p.failed(error))
+  }
+
+  /** Nothing is proposed any more. */
+  close(error: unknown): void {
+    this.#closed = error
+    this.fail(error)
   }
 
   #finish(end: (proposal: Proposal) => void): void {

@@ -69,12 +69,12 @@ export class Intents {
     return this.#kept[0] ?? null
   }
 
-  /** Resolves when it is saved here. */
-  async add(intent: Intent): Promise<void> {
-    const n = this.#next++
-    this.#kept = [...this.#kept, { n, intent }]
-    this.#replica.change(put(KEYS.intent(n), encodeIntent(intent)))
+  /** Resolves when all are saved here, or none is. */
+  async add(...intents: readonly Intent[]): Promise<void> {
+    const kept = intents.map(intent => ({ n: this.#next++, intent }))
+    for (const { n, intent } of kept) this.#replica.change(put(KEYS.intent(n), encodeIntent(intent)))
     await this.#replica.commit({ durable: true })
+    this.#kept = [...this.#kept, ...kept]
   }
 
   /** Its effect is in the list, or can't be had. */

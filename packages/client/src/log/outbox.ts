@@ -112,7 +112,10 @@ export class Outbox {
       if (held.has(key)) continue
       const document = documentOf(item.entry.document)
       if (!document) held.add(key)
-      else if (item.stale || (moved && !item.sent)) this.#seal(item, item.content, list, document)
+      else if (item.stale || (moved && !item.sent)) {
+        this.#seal(item, item.content, list, document)
+        this.#staleBehind(item)
+      }
       // It may be in the log already. If it isn't, it is refused, and with it all that is behind it.
       else if (moved) held.add(key)
       if (document) taken.push(item)
@@ -146,6 +149,14 @@ export class Outbox {
   clear(): void {
     for (const item of this.#items) this.#replica.change(del(KEYS.outgoing(item.n)))
     this.#items = []
+  }
+
+  /** A snapshot names the entry before it by its id. It can't be in the log: that entry wasn't. */
+  #staleBehind(sealed: Outgoing): void {
+    for (const item of this.#items) {
+      const isBehind = item.n > sealed.n && same(item.entry.document, sealed.entry.document)
+      if (isBehind && item.entry.kind === 'snapshot') item.stale = true
+    }
   }
 
   /** Documents of which an entry was refused while those behind it are still on their way. */

@@ -27,13 +27,17 @@ import * as Y from 'yjs'
 import type { ReplicaDocument } from './document.ts'
 import type { Replica } from './replica.ts'
 
+export interface PlacedEntry {
+  readonly entry: Entry
+  readonly seq: number
+  readonly timeMs: number
+}
+
 export interface Received {
-  /** An access entry was new. */
-  readonly access: boolean
-  /** Bytes of data entries that were applied: [document hex, entry]. */
   readonly applied: readonly Entry[]
+  /** Put aside. */
   readonly refused: readonly LendError[]
-  /** The log holds an entry of this device that this device does not know: it was cloned or restored. */
+  /** The log holds a valid entry of this device that this device does not know: it was cloned or restored. */
   readonly cloned: boolean
 }
 
@@ -63,45 +67,57 @@ export class Reading {
     this.#scratch = null
   }
 
+  /** Each entry by itself: one that can't be read costs no other. */
+  decode(placed: readonly Placed[]): { entries: PlacedEntry[]; broken: LendError[] } {
+    const entries: PlacedEntry[] = []
+    const broken: LendError[] = []
+    for (const { bytes, seq, timeMs } of placed) {
+      try {
+        entries.push({ entry: decodeEntry(this.#replica.suite, bytes), seq, timeMs })
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error
+        broken.push(badEntry(error))
+      }
+    }
+    return { entries, broken }
+  }
+
   /** Access entries of a delivery; they come before all data. */
-  access(entries: readonly Entry[], placed: readonly Placed[]): { folded: boolean; refused: LendError[] } {
+  access(entries: readonly PlacedEntry[]): { folded: boolean; refused: LendError[] } {
     const refused: LendError[] = []
     let folded = false
-    entries.forEach((entry, i) => {
-      const place = placed[i]
-      if (entry.kind !== 'access' || !place || this.#replica.has(entry.id)) return
-      const refusal = this.#replica.foldAccess(entry, place.seq, place.timeMs)
+    for (const { entry, seq, timeMs } of entries) {
+      if (entry.kind !== 'access' || this.#replica.has(entry.id)) continue
+      const refusal = this.#replica.foldAccess(entry, seq, timeMs)
       if (refusal) refused.push(badEntry(refusal))
       else folded = true
-    })
+    }
     return { folded, refused }
   }
 
   /** Data entries of a delivery, once the access list is here. */
-  async data(entries: readonly Entry[], placed: readonly Placed[]): Promise<Omit<Received, 'access'>> {
+  async data(entries: readonly PlacedEntry[]): Promise<Received> {
     const applied: Entry[] = []
     const refused: LendError[] = []
     let cloned = false
-    // One at a time: most deliveries touch one document, which is opened before.
-    const documents = new Map<string, ReplicaDocument>()
-    for (const entry of entries) {
-      const key = hex(entry.document)
-      if (entry.kind !== 'access' && !documents.has(key))
-        documents.set(key, await this.#replica.document(entry.document))
-    }
-    entries.forEach((entry, i) => {
-      const seq = placed[i]?.seq
-      const document = documents.get(hex(entry.document))
-      if (entry.kind === 'access' || seq === undefined || !document) return
+    for (const { entry, seq } of entries) {
+      if (entry.kind === 'access') continue
       try {
-        if (this.#isForeignOwn(entry)) cloned = true
-        else if (this.#take(entry, seq, document)) applied.push(entry)
+        if (!this.#isNews(entry, seq)) continue
+        if (this.#isForeignOwn(entry)) {
+          cloned = true
+          continue
+        }
+        // Opened only for who may write it; most deliveries touch one document, which is open.
+        const document = await this.#replica.document(entry.document)
+        this.#take(entry, document)
+        applied.push(entry)
       } catch (error) {
         if (error instanceof Refusal) refused.push(badEntry(error))
-        else if (error instanceof LendError) refused.push(error)
+        else if (error instanceof LendError && error.code === 'BAD_UPDATE') refused.push(error)
         else throw error
       }
-    })
+    }
     return { applied, refused, cloned }
   }
 
@@ -113,30 +129,30 @@ export class Reading {
     return false
   }
 
-  decode(placed: readonly Placed[]): Entry[] {
-    return placed.map(({ bytes }) => decodeEntry(this.#replica.suite, bytes))
-  }
-
-  #isForeignOwn(entry: Entry): boolean {
-    if (this.#scratch || !same(entry.author, this.#device)) return false
-    const own = this.#replica.position(entry.document, this.#device)
-    return entry.ctr > own.reached || contradicts(own, entry.ctr, entry.id)
-  }
-
-  /** @returns true when it was new @throws Refusal, LendError BAD_UPDATE */
-  #take(entry: Entry, seq: number, document: ReplicaDocument): boolean {
+  /** True when it is valid and not here. @throws Refusal */
+  #isNews(entry: Entry, seq: number): boolean {
     const replica = this.#replica
     const position = replica.position(entry.document, entry.author)
     if (!same(entry.log, replica.log)) throw refuse('FOREIGN_LOG', 'entry: it belongs to another log')
-    if (holds(position, entry.ctr)) {
-      if (contradicts(position, entry.ctr, entry.id)) {
-        throw refuse('CTR_REUSED', `entry: ctr ${entry.ctr} was used for other bytes`)
-      }
-      return false
-    }
+    const known = holds(position, entry.ctr)
+    if (known && !contradicts(position, entry.ctr, entry.id)) return false
     const refusal = replica.history.judgeData(entry, seq)
     if (refusal) throw refusal
     if (!verifyEntry(replica.suite, entry)) throw refuse('BAD_SIGNATURE', 'entry: its signature is not its author’s')
+    if (known && !same(entry.author, this.#device)) {
+      throw refuse('CTR_REUSED', `entry: ctr ${entry.ctr} was used for other bytes`)
+    }
+    return true
+  }
+
+  /** True for a valid entry of this device that this device does not have. */
+  #isForeignOwn(entry: Entry): boolean {
+    return !this.#scratch && same(entry.author, this.#device)
+  }
+
+  /** @throws Refusal, LendError BAD_UPDATE */
+  #take(entry: Entry, document: ReplicaDocument): void {
+    const replica = this.#replica
     if (entry.kind !== 'drop') {
       const epochKey = replica.epochKey(entry.epoch)
       if (!epochKey) throw refuse('EPOCH_UNKNOWN', `entry: this account has no key of epoch ${entry.epoch}`)
@@ -145,12 +161,12 @@ export class Reading {
       this.#collectContent(entry, content)
       replica.change(...document.keep(content))
     }
+    const position = replica.position(entry.document, entry.author)
     replica.setPosition(entry.document, entry.author, reach(position, entry.ctr, entry.id))
     for (const cover of coversOf(entry)) {
       const covered = replica.position(entry.document, cover.author)
       replica.setPosition(entry.document, cover.author, coverUpTo(covered, cover.ctr, cover.id))
     }
-    return true
   }
 
   #collectContent(entry: Entry, content: Uint8Array): void {

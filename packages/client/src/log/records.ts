@@ -35,8 +35,6 @@ export interface ReplicaState {
   readonly heardMs: number
   /** The highest time ever seen, own or relay's. */
   readonly highestMs: number
-  /** All that was read up to the first contact's head: the first sync is done. */
-  readonly complete: boolean
   /** The log began anew at the relay: what the documents have and the log lacks is still to be published. */
   readonly republish: boolean
   /** Access entries on this disk; fewer when it is opened means that the disk lost some. */
@@ -48,7 +46,6 @@ export const NEW_REPLICA: ReplicaState = {
   head: null,
   heardMs: 0,
   highestMs: 0,
-  complete: false,
   republish: false,
   accessCount: 0
 }
@@ -96,7 +93,7 @@ export const KEYS = {
 export function encodeState(s: ReplicaState): Uint8Array {
   const w = new Writer()
   w.optional(s.cursor, c => w.bytes(c.incarnation).u53(c.seq)).optional(s.head, head => w.sized(head))
-  return w.u53(s.heardMs).u53(s.highestMs).flag(s.complete).flag(s.republish).u32(s.accessCount).finish()
+  return w.u53(s.heardMs).u53(s.highestMs).flag(s.republish).u32(s.accessCount).finish()
 }
 
 export function decodeState(bytes: Uint8Array): ReplicaState {
@@ -106,7 +103,6 @@ export function decodeState(bytes: Uint8Array): ReplicaState {
     head: r.optional(() => r.sized(RECORD_BYTES_MAX)),
     heardMs: r.u53(),
     highestMs: r.u53(),
-    complete: r.flag(),
     republish: r.flag(),
     accessCount: r.u32()
   }

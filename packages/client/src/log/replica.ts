@@ -18,7 +18,8 @@ import {
   type Refusal,
   type ShareList,
   START,
-  type Suite
+  type Suite,
+  same
 } from '@lend/engine'
 import { type Change, SealedStore } from '../disk/sealed-store.ts'
 import { replicaKeyFile, replicaName } from '../disk/wipe.ts'
@@ -61,6 +62,8 @@ export class Replica {
   /** The list as the relay tells it anew, until all of it is here. */
   #retold: AccessHistory | null = null
   #keys = new Map<number, Uint8Array>()
+  /** How many access entries the keys were collected from. */
+  #keysOf = 0
   #positions = new Map<string, Map<string, Position>>()
   readonly #documents = new Map<string, Promise<ReplicaDocument>>()
   #state: ReplicaState = NEW_REPLICA
@@ -112,6 +115,7 @@ export class Replica {
 
   /** The 32-byte key of an epoch, when this account was given it. */
   epochKey(epoch: number): Uint8Array | null {
+    if (this.#keysOf !== this.#history.records.length) this.#collectKeys()
     return this.#keys.get(epoch) ?? null
   }
 
@@ -156,7 +160,6 @@ export class Replica {
     if (refusal || this.#retold) return refusal
     this.change(put(KEYS.access(this.#history.records.length), encodeAccess({ seq, timeMs, bytes: entry.bytes })))
     this.set({ accessCount: this.#history.records.length })
-    this.#collectKeys()
     return null
   }
 
@@ -187,19 +190,28 @@ export class Replica {
     return (this.#retold ?? this.#history).has(id)
   }
 
+  /** A list is being told anew and does not count yet. */
+  get isRetold(): boolean {
+    return this.#retold !== null
+  }
+
   /** The retold list is whole: it counts from now on. @returns the list that counted before, null when none was retold */
   settleAccess(): ShareList | null {
-    // Not before anything was told: a relay that lost all of it waits for our own word.
-    if (!this.#retold?.list) return null
+    // Nothing was told yet, or less than what this device has verified: a relay that goes back takes nothing from us.
+    const told = this.#retold?.list?.head
+    const ours = this.#history.list?.head
+    if (!this.#retold || !told || (ours && !same(told, ours) && this.#history.has(told))) return null
     const before = this.list
     for (const i of this.#history.records.keys()) this.change(del(KEYS.access(i + 1)))
     this.#history = this.#retold
     this.#retold = null
+    // An epoch of another list may have another key.
+    this.#keys = new Map()
+    this.#keysOf = 0
     for (const [i, { seq, timeMs, entry }] of this.#history.records.entries()) {
       this.change(put(KEYS.access(i + 1), encodeAccess({ seq, timeMs, bytes: entry.bytes })))
     }
     this.set({ accessCount: this.#history.records.length })
-    this.#collectKeys()
     return before
   }
 
@@ -212,13 +224,15 @@ export class Replica {
   commit(o: { durable: boolean }): Promise<void> {
     const changes = [...new Map(this.#changes.map(change => [change.key, change])).values()]
     this.#changes = []
-    this.#writing = this.#writing.then(() => this.store.write(changes, o))
-    return this.#writing
+    const written = this.#writing.then(() => this.store.write(changes, o))
+    // Who wrote these hears of it; the next batch stands for itself.
+    this.#writing = written.catch(() => {})
+    return written
   }
 
   /** Closes the disk; documents of the app are destroyed. */
   async close(): Promise<void> {
-    await this.#writing.catch(() => {})
+    await this.#writing
     for (const opening of this.#documents.values()) (await opening.catch(() => null))?.destroy()
     await this.store.close()
   }
@@ -243,11 +257,11 @@ export class Replica {
       devices.set(device, decodePosition(value))
       this.#positions.set(hex(document), devices)
     }
-    this.#collectKeys()
   }
 
   #collectKeys(): void {
     const statements = this.#history.records.map(record => record.statement)
+    this.#keysOf = statements.length
     this.#keys = epochKeys(this.suite, this.log, statements, this.#o.holder, this.#keys)
   }
 

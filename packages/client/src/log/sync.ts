@@ -8,6 +8,7 @@
  * All frames are handled one after the other. Order of effects: keep, then send, then tell the app.
  */
 import {
+  type Ack,
   type DeviceKeys,
   type DocumentId,
   decodeHead,
@@ -96,6 +97,7 @@ export class LogSync {
   #contact: { readonly accessHead: EntryId; readonly incarnation: Incarnation; upTo: number } | null = null
   #queue: Promise<void> = Promise.resolve()
   #closed = false
+  #failure: LendError | null = null
   #rereads = 0
   #ready = false
   #flushTimer: Stop | null = null
@@ -132,9 +134,9 @@ export class LogSync {
     return sum
   }
 
-  /** Entries that the relay has not acknowledged. */
+  /** Entries that the relay has not acknowledged; while the log is read anew nobody can tell how many it lacks. */
   get unsent(): number {
-    return this.outbox.size
+    return this.outbox.size + (this.#writable && this.#replica.state.republish ? 1 : 0)
   }
 
   get busy(): boolean {
@@ -190,6 +192,8 @@ export class LogSync {
   /** Resolves when every edit up to now is durable here. */
   async saved(): Promise<void> {
     await this.#enqueue(() => this.#flush())
+    if (this.#failure) throw this.#failure
+    if (this.#closed) throw closed()
   }
 
   /** Writes one access statement; see AccessAuthor.propose. */
@@ -213,8 +217,9 @@ export class LogSync {
     this.#leave?.()
     this.#flushTimer?.()
     this.#retryTimer?.()
-    this.#author.fail(new LendError('CLOSED', 'this share was closed'))
+    this.#author.close(closed())
     this.#connection?.send({ type: 'unfollow', log: this.#replica.log })
+    this.#link = { state: 'down' }
   }
 
   /** Saves what is captured, then closes. */
@@ -228,12 +233,14 @@ export class LogSync {
     return this.#link.state === 'live'
   }
 
+  /** One after the other. What throws breaks this log (`#broke`), never who asked. */
   #enqueue(run: () => Promise<void>): Promise<void> {
-    const ran = this.#queue.then(async () => {
-      if (!this.#closed) await run()
-    })
-    this.#queue = ran.catch(error => this.#broke(error))
-    return ran
+    this.#queue = this.#queue
+      .then(async () => {
+        if (!this.#closed) await run()
+      })
+      .catch(error => this.#broke(error))
+    return this.#queue
   }
 
   /** The disk failed us, or we have a bug: nothing more is promised for this log until it is opened again. */
@@ -242,6 +249,7 @@ export class LogSync {
     this.halt()
     const known =
       error instanceof LendError ? error : new LendError('STORE_CORRUPT', 'this share broke', { cause: error })
+    this.#failure = known
     this.#listener.failed(known)
   }
 
@@ -254,7 +262,6 @@ export class LogSync {
 
   async #opened(_nonces: Nonces): Promise<void> {
     this.#ready = false
-    this.#rereads = 0
     this.#retryTimer?.()
     if (this.#writable && !this.#replica.state.cursor && !this.#replica.state.republish) return this.#create()
     this.#follow()
@@ -300,7 +307,7 @@ export class LogSync {
         if (this.#link.state === 'down') return
         return this.#entries(frame)
       case 'ack':
-        return this.#acked(frame.ids)
+        return this.#acked(frame)
       case 'refused':
         return this.#refused(frame)
       case 'receipts':
@@ -313,7 +320,9 @@ export class LogSync {
     const replica = this.#replica
     const { cursor, republish } = replica.state
     const head = decodeHead(frame.head)
-    const anew = (cursor && !same(cursor.incarnation, frame.incarnation)) || republish
+    // Without a cursor, yet with a list: a list that was being told anew when this device was stopped.
+    const begun = cursor === null && replica.history.records.length > 0
+    const anew = cursor ? !same(cursor.incarnation, frame.incarnation) : begun || republish
     const offered = this.#offer(head.accessHead, frame.incarnation)
     if (anew) {
       this.#ready = false
@@ -364,26 +373,21 @@ export class LogSync {
 
   async #entries(frame: Frame & { type: 'entries' }): Promise<void> {
     const replica = this.#replica
-    let entries: ReturnType<Reading['decode']>
-    try {
-      entries = this.#reading.decode(frame.entries)
-    } catch (error) {
-      if (!(error instanceof Refusal)) throw error
-      return this.#listener.refused(new LendError('BAD_UPDATE', `the relay sent what is no entry: ${error.message}`))
-    }
-    const access = this.#reading.access(entries, frame.entries)
+    const { entries, broken } = this.#reading.decode(frame.entries)
+    for (const error of broken) this.#listener.refused(error)
+    const access = this.#reading.access(entries)
     for (const error of access.refused) this.#listener.refused(error)
     if (access.folded) this.#waitForAccess = false
-    await this.#settle()
+    if (access.folded || this.#awaited) await this.#settle()
     if (this.#closed) return
-    const data = await this.#reading.data(entries, frame.entries)
+    const data = await this.#reading.data(entries)
     for (const error of data.refused) this.#listener.refused(error)
     if (data.cloned) return this.#cloned()
     for (const entry of data.applied) this.#grow(entry.document, entry.bytes.length, entry.kind === 'snapshot')
     const { cursor, republish } = replica.state
     const here = !cursor || frame.upTo > cursor.seq || !same(cursor.incarnation, frame.incarnation)
     // While the log is read anew its cursor counts only once all that it lacks is on its way.
-    if (here && !republish && frame.upTo > 0)
+    if (here && !republish && !replica.isRetold && frame.upTo > 0)
       replica.set({ cursor: { incarnation: frame.incarnation, seq: frame.upTo } })
     this.#seeHead(frame.head)
     await replica.commit({ durable: false })
@@ -400,8 +404,7 @@ export class LogSync {
   /** When the list of this contact is all here it counts. */
   async #settle(): Promise<void> {
     const replica = this.#replica
-    const former = this.#link.state === 'reading' && this.#link.target === Infinity
-    if (this.#awaited && !replica.has(this.#awaited) && !former && !this.#awaited.every(byte => byte === 0)) return
+    if (this.#awaited && !replica.has(this.#awaited) && !this.#awaited.every(byte => byte === 0)) return
     this.#awaited = null
     const before = replica.settleAccess()
     if (before && replica.list) await this.#listener.listRetold(before, replica.list)
@@ -423,8 +426,9 @@ export class LogSync {
       replica.set({ cursor: null })
       return this.#follow()
     }
+    if (!this.#reading.hasGap) this.#rereads = 0
     if (replica.state.republish) await this.#republish()
-    replica.set({ cursor: { incarnation, seq }, complete: true, republish: false })
+    if (!replica.isRetold) replica.set({ cursor: { incarnation, seq }, republish: false })
     await replica.commit({ durable: this.#writable })
     this.#become({ state: 'live' })
     this.#author.advance()
@@ -436,7 +440,8 @@ export class LogSync {
     const { list } = this.#replica
     if (!list) return
     for (const document of this.#documents.values()) {
-      document.takeCaptured()
+      const captured = document.takeCaptured()
+      if (captured) this.#replica.change(...document.keep(captured))
       const missing = difference(document.doc, this.#reading.collected(document.id))
       if (missing) this.outbox.add(document, missing, list)
     }
@@ -478,7 +483,9 @@ export class LogSync {
 
   // --- what the relay says of what we sent ---
 
-  async #acked(ids: readonly EntryId[]): Promise<void> {
+  async #acked({ ids, head }: Ack): Promise<void> {
+    // The relay's word on these entries: shown again, it tells if they were lost.
+    this.#seeHead(head)
     let ours = false
     for (const id of ids) {
       const item = this.outbox.acked(id)
@@ -590,12 +597,11 @@ export class LogSync {
 
   #flushNow(): void {
     this.#flushTimer = null
-    void this.#enqueue(() => this.#flush()).catch(() => {})
+    void this.#enqueue(() => this.#flush())
   }
 
   async #flush(): Promise<void> {
-    const { list } = this.#replica
-    if (!list || this.#replica.state.republish) return
+    const { list, state } = this.#replica
     this.#flushedMs = this.#replica.world.now()
     let added = false
     for (const document of this.#documents.values()) {
@@ -603,8 +609,9 @@ export class LogSync {
       const update = document.takeCaptured()
       if (!update) continue
       this.#saving += edits
-      // Of a stopped share nothing is published any more; it stays its owner's own document.
-      if (list.stopped) this.#replica.change(...document.keep(update))
+      // Of a stopped share nothing is published any more; it stays its owner's own document. And while the log is read
+      // anew the edit is kept: it is published with all else that the log lacks.
+      if (!list || list.stopped || state.republish) this.#replica.change(...document.keep(update))
       else this.outbox.add(document, update, list)
       added = true
     }
@@ -699,4 +706,8 @@ export class LogSync {
     this.#tails.set(key, tail)
     this.#replica.change(put(KEYS.tail(document), encodeTail(tail)))
   }
+}
+
+function closed(): LendError {
+  return new LendError('CLOSED', 'this share was closed')
 }

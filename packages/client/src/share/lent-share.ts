@@ -6,6 +6,7 @@
  */
 import { type AccountId, hex, LendError, openName, type ReceiptReason, type ShareList, standingOf } from '@lend/engine'
 import type * as Y from 'yjs'
+import { asLendError } from '../disk/disk-error.ts'
 import type { ReplicaDocument } from '../log/document.ts'
 import type { Replica } from '../log/replica.ts'
 import { OpenShare, type OpenShareOptions } from './open-share.ts'
@@ -25,6 +26,7 @@ export interface LentDesk {
 }
 
 const CHECK_MS_MAX = 60 * 60 * 1000
+const KEEP_TIME_MS = 60 * 1000
 
 export class LentShareOpen extends OpenShare implements LentShare {
   readonly #desk: LentDesk
@@ -33,6 +35,9 @@ export class LentShareOpen extends OpenShare implements LentShare {
   #lockedSince: Date | null = null
   #refused = false
   #stopTimer: (() => void) | null = null
+  #keptMs = 0
+  /** What is on its way while we close is still kept, and starts no timer any more. */
+  #closing = false
 
   private constructor(o: OpenShareOptions, replica: Replica, document: ReplicaDocument, desk: LentDesk) {
     super(o, replica, document)
@@ -110,6 +115,7 @@ export class LentShareOpen extends OpenShare implements LentShare {
   }
 
   override async close(): Promise<void> {
+    this.#closing = true
     this.#stopTimer?.()
     await this.replica.commit({ durable: false }).catch(() => {})
     await super.close()
@@ -142,6 +148,7 @@ export class LentShareOpen extends OpenShare implements LentShare {
     const highestMs = Math.max(this.replica.state.highestMs, this.replica.world.now(), timeMs)
     this.#refused = false
     this.replica.set({ heardMs: highestMs, highestMs })
+    this.#keepTime(highestMs)
     this.#checkLock()
   }
 
@@ -190,12 +197,22 @@ export class LentShareOpen extends OpenShare implements LentShare {
     return { reason: 'device-removed', accessHead: standing.ended }
   }
 
+  /** Writes the lease's clock down now and then, so that neither a crash nor a clock that is set back changes it by much. */
+  #keepTime(nowMs: number): void {
+    if (this.#ended || this.#closing || nowMs - this.#keptMs < KEEP_TIME_MS) return
+    this.#keptMs = nowMs
+    this.replica.commit({ durable: false }).catch(error => this.failed(asLendError(error)))
+  }
+
   /** Locks or unlocks by what is known now. Time is the highest ever seen, so that a clock set back gains nothing. */
   #checkLock(): void {
     this.#stopTimer?.()
     const { replica } = this
     const nowMs = Math.max(replica.state.highestMs, replica.world.now())
-    if (nowMs > replica.state.highestMs) replica.set({ highestMs: nowMs })
+    if (nowMs > replica.state.highestMs) {
+      replica.set({ highestMs: nowMs })
+      this.#keepTime(nowMs)
+    }
     const endMs = this.#endMs
     const locked = this.#refused || nowMs >= endMs
     if (locked && !this.#lockedSince) {
@@ -204,7 +221,7 @@ export class LentShareOpen extends OpenShare implements LentShare {
       void replica.commit({ durable: true }).catch(() => {})
     }
     if (!locked) this.#lockedSince = null
-    if (!this.#ended) {
+    if (!this.#ended && !this.#closing) {
       const waitMs = Math.max(1, Math.min(locked ? CHECK_MS_MAX : endMs - nowMs, CHECK_MS_MAX))
       this.#stopTimer = replica.world.timer(waitMs, () => this.#checkLock())
     }

@@ -115,7 +115,11 @@ export abstract class OpenShare extends Emitter<ShareEvents> implements SyncList
         else if (status.state === 'failed') stop(() => reject(status.error))
         else if (status.state === 'synced' && !this.waits) stop(resolve)
         else if (status.state === 'ended' && !this.waits) {
-          stop(() => reject(new LendError('ENDED', 'this share has ended')))
+          stop(this.outlives ? resolve : () => reject(new LendError('ENDED', 'this share has ended')))
+        } else if (status.state === 'locked') {
+          stop(() =>
+            reject(new LendError('LOCKED', 'this share is locked until its relay is reached', { retry: 'later' }))
+          )
         }
       }
       if (o.signal?.aborted) return reject(o.signal.reason)
@@ -140,6 +144,21 @@ export abstract class OpenShare extends Emitter<ShareEvents> implements SyncList
     this.#unwatch()
     this.sync.halt()
     await this.replica.close()
+  }
+
+  /** True for an owner: a stopped share is still its owner's own document. */
+  protected get outlives(): boolean {
+    return false
+  }
+
+  protected get isClosed(): boolean {
+    return this.#closed
+  }
+
+  /** @throws LendError CLOSED, or why this share failed */
+  protected assertUsable(): void {
+    if (this.#closed) throw new LendError('CLOSED', 'the account was closed')
+    if (this.#failed) throw this.#failed
   }
 
   // --- what sync says ---

@@ -31,6 +31,7 @@ export interface OwnerDesk {
 }
 
 const LINK_PREFIX = 'lend://invite'
+const RETRY_MS = 5_000
 const TIMER_MS_MAX = 60 * 60 * 1000
 
 export class OwnedShare extends OpenShare implements Share {
@@ -42,6 +43,7 @@ export class OwnedShare extends OpenShare implements Share {
   #invites: readonly Invite[] = []
   #working = false
   #stopTimer: (() => void) | null = null
+  #stopRetry: (() => void) | null = null
 
   private constructor(o: OpenShareOptions, replica: Replica, document: ReplicaDocument, desk: OwnerDesk) {
     super(o, replica, document)
@@ -128,13 +130,15 @@ export class OwnedShare extends OpenShare implements Share {
   }
 
   async stop(): Promise<void> {
+    this.assertUsable()
     if (this.#list.stopped) return
     await this.#want({ type: 'stop' })
   }
 
   override async close(): Promise<void> {
-    this.#stopTimer?.()
     await super.close()
+    this.#stopTimer?.()
+    this.#stopRetry?.()
   }
 
   // --- what sync says ---
@@ -147,19 +151,22 @@ export class OwnedShare extends OpenShare implements Share {
 
   /** The relay lost some of the list: what had been decided is decided again. An owner device never goes back. */
   async listRetold(before: ShareList, now: ShareList): Promise<void> {
+    const again: Intent[] = []
     for (const [key, member] of now.members) {
       const former = before.former.get(key)
       if (former && hex(former.entry) === hex(member.entry)) {
-        await this.#intents.add({ type: 'remove', account: member.account, reason: 'removed' })
+        again.push({ type: 'remove', account: member.account, reason: 'removed' })
       }
     }
     for (const [key, invite] of now.invites) {
       const known = before.invites.get(key)
       if (known && known.state !== 'open' && invite.state === 'open') {
-        await this.#intents.add({ type: 'void', invite: inviteId(invite.id) })
+        again.push({ type: 'void', invite: inviteId(invite.id) })
       }
     }
-    if (before.stopped && !now.stopped) await this.#intents.add({ type: 'stop' })
+    if (before.stopped && !now.stopped) again.push({ type: 'stop' })
+    // In one batch with the list that lacks them: cut off in between, nobody would know any more.
+    await this.#intents.add(...again)
   }
 
   async receipts(receipts: readonly Receipt[]): Promise<void> {
@@ -183,6 +190,10 @@ export class OwnedShare extends OpenShare implements Share {
     void this.#work()
   }
 
+  protected override get outlives(): boolean {
+    return true
+  }
+
   protected get waits(): boolean {
     return this.#intents.first !== null || (this.#list.rotationDue && !this.#list.stopped)
   }
@@ -203,6 +214,7 @@ export class OwnedShare extends OpenShare implements Share {
   }
 
   #open(): void {
+    this.assertUsable()
     if (this.#list.stopped) throw new LendError('STOPPED', 'this share was stopped; share again to go on')
   }
 
@@ -215,7 +227,7 @@ export class OwnedShare extends OpenShare implements Share {
 
   /** Carries out what is wanted of the list, one statement at a time. */
   async #work(): Promise<void> {
-    if (this.#working || this.sync.link.state !== 'live' || !this.waits) return
+    if (this.#working || this.#stopRetry || this.sync.link.state !== 'live' || !this.waits) return
     this.#working = true
     try {
       while (this.sync.link.state === 'live' && this.waits) {
@@ -228,8 +240,11 @@ export class OwnedShare extends OpenShare implements Share {
           )
         } catch (error) {
           if (error instanceof LendError && error.code === 'CLOSED') return
-          if (!next) throw error
           this.emit('refused', refusedIntent(error))
+          if (!next || !isFinal(error, next.intent)) {
+            this.#workLater(error)
+            break
+          }
         }
         if (next) await this.#intents.done(next.n)
         this.#view()
@@ -243,6 +258,15 @@ export class OwnedShare extends OpenShare implements Share {
     this.sync.pump()
   }
 
+  /** The relay did not take it now, for a reason that may pass. What is wanted stays wanted. */
+  #workLater(error: unknown): void {
+    const waitMs = (error instanceof Refusal && error.retryAfterMs) || RETRY_MS
+    this.#stopRetry = this.replica.world.timer(waitMs, () => {
+      this.#stopRetry = null
+      void this.#work()
+    })
+  }
+
   /** Takes out whose time has come; the relay has stopped serving them by itself. */
   #watchUntil(): void {
     this.#stopTimer?.()
@@ -254,12 +278,16 @@ export class OwnedShare extends OpenShare implements Share {
         ({ intent: i }) => i.type === 'remove' && hex(i.account) === hex(member.account)
       )
       if (member.untilMs > nowMs) nextMs = Math.min(nextMs, member.untilMs)
-      else if (!wanted) void this.#want({ type: 'remove', account: member.account, reason: 'expired' })
+      else if (!wanted) {
+        this.#want({ type: 'remove', account: member.account, reason: 'expired' }).catch(error =>
+          this.failed(refusedIntent(error))
+        )
+      }
     }
     for (const { state, expiresMs } of this.#list.invites.values()) {
       if (state === 'open' && expiresMs > nowMs) nextMs = Math.min(nextMs, expiresMs)
     }
-    if (nextMs === Number.POSITIVE_INFINITY) return
+    if (nextMs === Number.POSITIVE_INFINITY || this.isClosed) return
     this.#stopTimer = this.replica.world.timer(Math.min(nextMs - nowMs, TIMER_MS_MAX), () => {
       this.#view()
       this.#watchUntil()
@@ -303,6 +331,12 @@ export function checkText(what: string, text: string, bytesMax: number): void {
 
 export function badField(why: string): LendError {
   return new LendError('BAD_FIELD', why, { retry: 'after-change' })
+}
+
+/** Whether asking again can't help. A removal or a stop is never given up on a relay's word. */
+function isFinal(error: unknown, intent: Intent): boolean {
+  if (intent.type === 'remove' || intent.type === 'stop' || !(error instanceof Refusal)) return false
+  return error.retry === 'no' || error.code === 'LIMIT_INVITES'
 }
 
 /** What the relay said to a statement, in the words of errors.ts. */
