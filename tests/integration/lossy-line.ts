@@ -7,9 +7,9 @@ import { decodeFrame, decodeLink, encodeLink, type Frame } from '@lend/engine'
 import { WebSocket, WebSocketServer } from 'ws'
 
 /** `cut`: the frame is lost and so is the connection. `last`: it passes, and then the connection is lost. */
-export type Fate = 'pass' | 'lose' | 'cut' | 'last'
+type Fate = 'pass' | 'lose' | 'cut' | 'last'
 
-export interface Sent {
+interface Sent {
   readonly from: 'client' | 'relay'
   readonly frame: Frame
   readonly fate: Fate

@@ -7,7 +7,7 @@ import type { EndReason, Status } from './status.ts'
 
 export type ShareId = LogId
 
-export interface Subscribable<E> {
+interface Subscribable<E> {
   on<K extends keyof E>(event: K, listener: (value: E[K]) => void): Stop
 }
 

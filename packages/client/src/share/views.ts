@@ -96,7 +96,7 @@ function listedView(c: ViewContext, invite: ListedInvite, members: readonly Memb
   }
 }
 
-export function pendingView(c: ViewContext, id: ListedInvite['id'], intent: Intent & { type: 'invite' }): Invite {
+function pendingView(c: ViewContext, id: ListedInvite['id'], intent: Intent & { type: 'invite' }): Invite {
   const note = c.notes.get(hex(id))
   return {
     id: hex(id),

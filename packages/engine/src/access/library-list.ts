@@ -23,7 +23,7 @@ export interface Device {
 }
 
 /** A device that was put out, by which entry of the library. */
-export interface GoneDevice {
+interface GoneDevice {
   readonly id: DeviceId
   readonly entry: EntryId
   readonly reason: Reason | 'left'

@@ -73,12 +73,12 @@ export interface InviteStatement {
   readonly preview: Uint8Array
 }
 
-export interface VoidStatement {
+interface VoidStatement {
   readonly type: 'void'
   readonly invite: InviteId
 }
 
-export interface JoinLibrary {
+interface JoinLibrary {
   readonly type: 'join-library'
   readonly invite: InviteId
   /** Of the invite's key, see joinProofParts. */
@@ -103,7 +103,7 @@ export interface AccountStatement {
   readonly entries: readonly Uint8Array[]
 }
 
-export interface LeaveStatement {
+interface LeaveStatement {
   readonly type: 'leave'
 }
 
@@ -127,18 +127,18 @@ export interface RemoveFromShare {
   readonly previous: Uint8Array
 }
 
-export interface LeasePolicy {
+interface LeasePolicy {
   readonly type: 'lease'
   readonly leaseMs: number | null
 }
 
-export interface UntilPolicy {
+interface UntilPolicy {
   readonly type: 'until'
   readonly member: AccountId
   readonly untilMs: number | null
 }
 
-export interface StopStatement {
+interface StopStatement {
   readonly type: 'stop'
 }
 

@@ -5,7 +5,7 @@
 import { type EntryId, same } from '../bytes/ids.ts'
 
 /** Applied entries without a gap among them. */
-export interface Run {
+interface Run {
   readonly from: number
   readonly to: number
   /** Of the entry at `to`. */

@@ -49,7 +49,7 @@ export const FRAME_NUMBERS = {
 } as const
 
 /** Client → relay, first. */
-export interface Hello {
+interface Hello {
   readonly type: 'hello'
   readonly nonce: Uint8Array
 }
@@ -71,7 +71,7 @@ export interface Prove {
 }
 
 /** Relay → client: the device is who it says. */
-export interface Welcome {
+interface Welcome {
   readonly type: 'welcome'
   readonly timeMs: number
 }
@@ -190,7 +190,7 @@ export interface ReceiptsStored {
   readonly devices: readonly DeviceId[]
 }
 
-export interface Ping {
+interface Ping {
   readonly type: 'ping'
 }
 

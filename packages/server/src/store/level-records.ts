@@ -127,7 +127,7 @@ export function compare(log: LogId, meta: Meta, seen: Readonly<Tally>): void {
   throw new StoreCorrupt(log, `log ${short(log)}: found ${found}, want ${want}, or not the same ones`)
 }
 
-export function checksum(...parts: readonly Uint8Array[]): Uint8Array {
+function checksum(...parts: readonly Uint8Array[]): Uint8Array {
   const hash = createHash('blake2b512')
   for (const bytes of parts) hash.update(bytes)
   return hash.digest().subarray(0, CHECKSUM_BYTES)
