@@ -304,4 +304,33 @@ function upgrade(url: string, headers: Record<string, string>): Promise<{ status
   })
 }
 
+limitsTest('a session that ends itself right after asking harms neither the relay nor who reads there', async () => {
+  const world = await newWorld({ limits: { socketBufferBytes: 64 * 1024 } })
+  const { share, owner, life, relay } = world
+  const { client } = await newMember(world)
+  client.webSocket.pause()
+  const sent = Array.from({ length: 50 }, () => share.update(new Uint8Array(100_000)))
+  for (const update of sent) await owner.appended(share.log, life, update)
+  const { log } = share
+  const asks = [
+    encodeFrame({ type: 'ready', log, incarnation: life }),
+    encodeFrame({ type: 'offer', log, incarnation: life, entries: [] }),
+    encodeFrame({ type: 'receipts', log, receipts: [] }),
+    encodeFrame({ type: 'receipts-stored', log, devices: [] })
+  ]
+  for (const ask of asks) {
+    const stranger = await connectRaw(relay.url, makeAccount('stranger').device)
+    const over = new Promise(done => stranger.webSocket.once('close', done))
+    stranger.webSocket.send(ask)
+    stranger.webSocket.send(Uint8Array.of(255))
+    await over
+  }
+  client.webSocket.resume()
+  assert.equal((await client.read(log, sent.length)).map(tail), sent.map(tail))
+  const live = share.update()
+  await owner.appended(log, life, live)
+  assert.equal((await client.read(log, 1)).map(tail), [tail(live)])
+  assert.is(relay.metrics().incidents, 0)
+})
+
 limitsTest.run()

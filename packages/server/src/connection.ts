@@ -33,6 +33,11 @@ export interface Front {
   closed(connection: Connection): void
 }
 
+interface Proved {
+  readonly device: DeviceId
+  readonly nonces: Nonces
+}
+
 export class Connection implements Requester, Session {
   readonly followed = new Set<Followed>()
   readonly #front: Front
@@ -41,6 +46,7 @@ export class Connection implements Requester, Session {
   readonly #sinceMs: number
   /** Bytes of requests that are not dealt with yet. */
   #pendingBytes = 0
+  #lastProved: Proved | null = null
   #isOpen = true
   #takes = true
   #blockedSinceMs: number | null = null
@@ -62,15 +68,19 @@ export class Connection implements Requester, Session {
   }
 
   get device(): DeviceId {
-    const { device } = this.#session
-    if (!device) throw new Error('a session asks before it is open')
-    return device
+    return this.#proved.device
   }
 
   get nonces(): Nonces {
-    const { nonces } = this.#session
-    if (!nonces) throw new Error('a session asks before it is open')
-    return nonces
+    return this.#proved.nonces
+  }
+
+  /** Stays when the session is over: what it asked before may be answered after. */
+  get #proved(): Proved {
+    const { device, nonces } = this.#session
+    if (device && nonces) this.#lastProved = { device, nonces }
+    if (!this.#lastProved) throw new Error('a session asks before it is open')
+    return this.#lastProved
   }
 
   receive(bytes: Uint8Array): void {
@@ -87,8 +97,12 @@ export class Connection implements Requester, Session {
   drained(): void {
     if (!this.#isOpen || this.isBlocked) return
     this.#blockedSinceMs = null
-    this.#flow()
-    for (const log of [...this.followed]) log.drained(this)
+    try {
+      this.#flow()
+      for (const log of [...this.followed]) log.drained(this)
+    } catch (error) {
+      this.fail(error)
+    }
   }
 
   closed(): void {
@@ -161,6 +175,7 @@ export class Connection implements Requester, Session {
           break
         case 'admit':
           this.#front.host.metrics.sessions++
+          this.#lastProved = this.#proved
           this.#peer.admit()
           break
         case 'serve':

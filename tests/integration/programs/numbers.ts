@@ -3,9 +3,9 @@
  * number stands until one that is SLOTS higher takes its place. So what is missing shows, wherever it is missing.
  */
 import { createHash } from 'node:crypto'
-import { writeSync } from 'node:fs'
 import type { Share } from '@lend/client'
 import * as Y from 'yjs'
+import { sayNow } from '../../say.ts'
 
 const SLOTS = 200
 /** Enough that snapshots are taken within seconds. */
@@ -18,7 +18,7 @@ interface Slot {
 
 /** Says a line at once: what was printed stays printed when the process is killed. */
 export function say(...words: readonly (string | number)[]): void {
-  writeSync(1, `${words.join(' ')}\n`)
+  sayNow(words.join(' '))
 }
 
 export function writeNumber(share: Share, n: number): void {

@@ -5,7 +5,6 @@
 import { spawn } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { writeSync } from 'node:fs'
 import { cp, mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -24,6 +23,7 @@ import {
   StoreError
 } from '../../../packages/server/src/store/log-store.ts'
 import { list, log, logStoreContract, range, record, records, rejects, seqs } from '../../contracts/log-store.ts'
+import { sayNow } from '../../say.ts'
 
 type Database = Awaited<ReturnType<typeof openDatabase>>
 
@@ -581,7 +581,7 @@ async function appendForEver(path: string): Promise<never> {
   const writers = range(1, LOGS_IN_CHILD).map(async n => {
     for (let { seq } = await store.head(log(n)); ; ) {
       seq = await store.append(log(n), records(seq + 1, seq + n), seq)
-      writeSync(1, `${n} ${seq}\n`)
+      sayNow(`${n} ${seq}`)
     }
   })
   return Promise.race(writers)

@@ -354,12 +354,19 @@ export class LogSync {
     const { records } = this.#replica.history
     const known = accessHead.every(byte => byte === 0) ? -1 : this.#replica.history.indexOf(accessHead)
     if (known === null || known >= records.length - 1) return null
-    this.send({
-      type: 'offer',
-      log: this.#replica.log,
-      incarnation,
-      entries: records.slice(known + 1).map(record => record.entry.bytes)
-    })
+    let entries: Uint8Array[] = []
+    const send = () => this.send({ type: 'offer', log: this.#replica.log, incarnation, entries })
+    let bytes = 0
+    for (const { entry } of records.slice(known + 1)) {
+      if (entries.length > 0 && bytes + entry.bytes.length > limits.FRAME_BYTES_WANTED) {
+        send()
+        entries = []
+        bytes = 0
+      }
+      entries.push(entry.bytes)
+      bytes += entry.bytes.length
+    }
+    send()
     return records.at(-1)?.entry.id ?? null
   }
 

@@ -122,6 +122,11 @@ export function epochKeys(
       if (by) boxes.push({ epoch, box: s.box, by })
     }
   }
+  // What was known of another list (a relay that went back) opens nothing here.
+  for (const [at, key] of known) {
+    const wanted = commitments.get(at)
+    if (!wanted || !same(commitment(suite, log, at, key), wanted)) keys.delete(at)
+  }
   const keep = (at: number, key: Uint8Array | null) => {
     const wanted = commitments.get(at)
     if (key && wanted && same(commitment(suite, log, at, key), wanted)) keys.set(at, key)

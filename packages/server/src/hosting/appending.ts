@@ -95,9 +95,7 @@ export function judgeAppend(folded: FoldedLog, asked: Asked, right: Right, allow
     case 'create':
       return judgeCreate(folded, asked)
     case 'open':
-      return right.spender === null
-        ? folded.judge(asked.entry)
-        : judgeAllowed(folded, asked.entry, right.spender, allowance)
+      return right.spender === null ? folded.judge(asked.entry) : judgeAllowed(folded, asked, right.spender, allowance)
   }
 }
 
@@ -174,14 +172,23 @@ function judgeCreate(folded: FoldedLog, asked: Asked): Step | Refusal {
   return judged instanceof Refusal ? judged : noAccess()
 }
 
-/** A conflict costs nothing: its author could not know. */
-function judgeAllowed(folded: FoldedLog, entry: Entry, account: string, allowance: Allowance): Step | Refusal {
+/**
+ * A conflict costs nothing: its author could not know. What is refused is paid for by the device that sent it, so that
+ * nobody spends what is another's by naming its account.
+ */
+function judgeAllowed(
+  folded: FoldedLog,
+  { entry, device }: Asked,
+  account: string,
+  allowance: Allowance
+): Step | Refusal {
   const nowMs = folded.nowMs()
-  const waitMs = allowance.waitMs(account, nowMs)
+  const waitMs = Math.max(allowance.waitMs(account, nowMs), allowance.waitMs(hex(device), nowMs))
   if (waitMs > 0) {
     return new Refusal('RATE_LIMITED', `entry: too many access entries of this account; again in ${waitMs} ms`, waitMs)
   }
   const judged = folded.judge(entry)
-  if (!(judged instanceof Refusal) || judged.code !== 'ACCESS_CONFLICT') allowance.spend(account, nowMs)
+  if (!(judged instanceof Refusal)) allowance.spend(account, nowMs)
+  else if (judged.code !== 'ACCESS_CONFLICT') allowance.spend(hex(device), nowMs)
   return judged
 }

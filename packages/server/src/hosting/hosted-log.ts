@@ -163,6 +163,8 @@ export class HostedLog implements Stage {
 
   async #answer(asks: readonly Ask[]): Promise<void> {
     const [ask] = asks
+    // An entry that arrived counts, whoever sent it is gone or not; everything else was for the one who asked.
+    if (ask && ask.ask !== 'append' && ask.ask !== 'unfollow' && !ask.requester.isOpen) return
     switch (ask?.ask) {
       case 'append':
         return this.#append(asks.filter(one => one.ask === 'append'))
@@ -202,9 +204,8 @@ export class HostedLog implements Stage {
     }
   }
 
-  /** @returns whether it can go on */
+  /** The old fold serves those who read until the new one is there. @returns whether it can go on */
   async #foldAgain(): Promise<boolean> {
-    this.#state = { state: 'cold' }
     try {
       if (await this.#fold()) this.#audience.behind()
       return true
