@@ -83,7 +83,7 @@ export function drawLines(o: {
     marks: [
       Plot.ruleY([0]),
       Plot.ruleX(events, { x: 'x', stroke: INK, strokeDasharray: '3 3' }),
-      Plot.text(events, { x: 'x', text: 'text', frameAnchor: 'top', textAnchor: 'start', dx: 4, dy: -14 }),
+      Plot.text(events, { x: 'x', text: 'text', frameAnchor: 'top', textAnchor: 'end', dx: -4, dy: 4 }),
       Plot.lineY(o.dots, { ...place, stroke: 'series', strokeWidth: 2 }),
       Plot.text(names, {
         ...place,

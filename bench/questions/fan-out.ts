@@ -40,6 +40,7 @@ export const fanOut: Question = {
     { figure: 'cpu', title: 'server CPU s/M deliveries', ratio: true },
     { figure: 'p50', title: 'p50 ms' },
     { figure: 'p99', title: 'p99 ms', ratio: true },
+    { figure: 'server', title: 'server busy' },
     { figure: 'clients', title: 'clients busy' }
   ],
 
@@ -82,6 +83,8 @@ function figuresOf(readers: number): Measured {
     cpu: ((after.cpuSeconds - before.cpuSeconds) / (updates * readers)) * 1e6,
     p50: p50Ms,
     p99: p99Ms,
+    // Of one core. Where neither is near 1, the disk or the machine's other work is what was waited for.
+    server: (after.cpuSeconds - before.cpuSeconds) / seconds,
     clients: clientsBusy
   })
 }

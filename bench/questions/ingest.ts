@@ -16,7 +16,7 @@ import type { Measure, Question, Setup } from '../question.ts'
 import type { DatabaseFloor } from '../servers/database.ts'
 import type { LendServer } from '../servers/lend.ts'
 
-const CASE = 'Durable appends of one letter each (real client: letters)'
+const CASE = 'Durable appends of one letter each; the real client merges letters on their way'
 const FLOOR = 'floor: LevelDB, synced in groups'
 const WARM_SECONDS = 1
 /** Appends on their way at most: what a relay can group. */
@@ -26,7 +26,7 @@ const RECORD_BYTES = 357
 /** More than a relay takes in a second. */
 const APPENDS_PER_SECOND_MAX = 12_000
 
-const REAL = 'Lend, real client, edits merge on their way'
+const REAL = 'Lend, real client, 1 writer'
 
 const LOADS = [
   { subject: 'Lend, 1 writer on 1 log', writers: 1, logs: 1 },

@@ -45,7 +45,13 @@ export const memory: Question = {
     const events = measures
       .filter(({ run, figures }) => run === 1 && 'event' in figures)
       .map(({ subject, figures }) => ({ x: figures.event ?? 0, text: subject }))
-    return drawLines({ title: 'A reader stops reading', x: 'seconds', y: 'MB', dots, events })
+    return drawLines({
+      title: 'Memory of a relay while one of its readers takes nothing',
+      x: 'seconds',
+      y: 'MB',
+      dots,
+      events
+    })
   }
 }
 
@@ -107,7 +113,6 @@ async function* measureBacklog(run: number, { quick, log }: Setup): AsyncIterabl
     samples.push({ at: secondsSince(), rss: rssBytes / MB, own: anonymousBytes / MB })
   }, SAMPLE_MS)
   const written = await clients.call('write', {})
-  const writtenAt = secondsSince()
   const peak = highest(samples)
   const rate = opened.bytes / MB / written.seconds
   const taken = (written.pausedEntries * 60) / 1024
@@ -127,8 +132,7 @@ async function* measureBacklog(run: number, { quick, log }: Setup): AsyncIterabl
   yield { run, case: title, subject: 'highest while it catches up', figures: caughtUp }
   yield { run, case: title, subject: 'after', figures: sizes(await server.call('usage', { clean: true })) }
   for (const [i, sample] of samples.entries()) yield { run, case: '', subject: `sample ${i}`, figures: sample }
-  yield { run, case: '', subject: 'all written, one reader paused', figures: { event: writtenAt } }
-  yield { run, case: '', subject: 'it reads again', figures: { event: resumedAt } }
+  yield { run, case: '', subject: 'it takes again', figures: { event: resumedAt } }
   await clients.end()
   await server.end()
   await rm(folder, { recursive: true, force: true })
