@@ -139,10 +139,6 @@ export class LogSync {
     return this.outbox.size + (this.#writable && this.#replica.state.republish ? 1 : 0)
   }
 
-  get busy(): boolean {
-    return this.#author.busy
-  }
-
   /** What waits from before. */
   async load(): Promise<void> {
     await this.outbox.load()
@@ -649,7 +645,7 @@ export class LogSync {
     const { list } = this.#replica
     // Access first: what is written after a removal must not go out before it.
     if (!this.#canWrite || !list || this.#author.busy || list.rotationDue || this.#waitForAccess) return
-    if (!this.#writable || this.#holdData()) return
+    if (!this.#writable || this.holdData()) return
     const items = await this.#commit(() => this.outbox.take(list, id => this.#documents.get(hex(id)) ?? null))
     for (let i = 0; i < items.length; ) {
       const part: Uint8Array[] = []
@@ -683,10 +679,6 @@ export class LogSync {
 
   /** Set by the owner's side: data waits while an access statement is wanted. */
   holdData: () => boolean = () => false
-
-  #holdData(): boolean {
-    return this.holdData()
-  }
 
   #sendAppend(entries: readonly Uint8Array[], incarnation = this.#replica.state.cursor?.incarnation): boolean {
     return this.send({ type: 'append', log: this.#replica.log, incarnation: incarnation ?? NO_INCARNATION, entries })
