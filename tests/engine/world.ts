@@ -4,12 +4,13 @@
  */
 import * as assert from 'uvu/assert'
 import {
+  authorAccount,
   authorInvite,
   authorJoin,
-  authorLibrary,
   authorRemoval,
   authorShare
 } from '../../packages/engine/src/access/authoring.ts'
+import { epochKeys, libraryEpochKeys } from '../../packages/engine/src/access/epoch-keys.ts'
 import { type InviteKeys, inviteKeys } from '../../packages/engine/src/access/invite.ts'
 import {
   accountSealingKeys,
@@ -17,10 +18,10 @@ import {
   type DeviceKeys,
   dataKey,
   deviceKeys,
-  epochKeys,
   rootKeys,
   sealPrevious
 } from '../../packages/engine/src/access/keys.ts'
+import { authorLibrary, authorReset } from '../../packages/engine/src/access/library-authoring.ts'
 import { accountOfRootKey, joinProofParts, type LibraryList } from '../../packages/engine/src/access/library-list.ts'
 import { type ShareList, shareLogId } from '../../packages/engine/src/access/share-list.ts'
 import {
@@ -30,11 +31,13 @@ import {
   KEY_BOX_BYTES,
   type Reason,
   type RemoveFromLibrary,
+  type ResetLibrary,
   type Statement
 } from '../../packages/engine/src/access/statement.ts'
 import {
   type AccountId,
   type DocumentId,
+  deviceId,
   documentId,
   type EntryId,
   entryId,
@@ -341,12 +344,23 @@ export class Account {
   readonly entropy: Uint8Array
   readonly devices: DeviceKeys[]
   readonly scribe: Scribe
-  /** The library's epoch keys, from epoch 1. */
+  /** The library's epoch keys, oldest first. */
   readonly epochKeys: Uint8Array[]
   readonly #dice: Dice
 
-  constructor(dice: Dice) {
+  /** @param from makes a fork: the same account with the same library, which goes its own way from here on */
+  constructor(dice: Dice, from?: Account) {
     this.#dice = dice
+    if (from) {
+      this.entropy = from.entropy
+      this.id = from.id
+      this.devices = [...from.devices]
+      this.epochKeys = [...from.epochKeys]
+      this.scribe = new Scribe(from.scribe.log, dice)
+      this.scribe.timeMs = from.scribe.timeMs
+      for (const { entry } of from.scribe.all) this.scribe.take(entry)
+      return
+    }
     this.entropy = dice(32)
     this.id = accountOfRootKey(crypto, rootKeys(crypto, this.entropy).signing.publicKey)
     const log = logId(this.id)
@@ -370,6 +384,12 @@ export class Account {
     const { list } = this.scribe.state.access
     if (list?.kind !== 'library') throw new Error('no library')
     return list
+  }
+
+  /** The root key as an author. */
+  get root(): DeviceKeys {
+    const { signing, recovery } = rootKeys(crypto, this.entropy)
+    return { id: deviceId(signing.publicKey), signing, sealing: recovery }
   }
 
   /** All library entries, in order. */
@@ -439,6 +459,35 @@ export class Account {
     this.scribe.take(this.scribe.access(by, statement))
     this.epochKeys.push(epochKey)
     for (const device of who) this.devices.splice(this.devices.indexOf(device), 1)
+  }
+
+  /** A `reset` to this device that nobody has taken yet, and the key of the epoch that it starts. */
+  resetting(
+    over: Partial<ResetLibrary> = {},
+    o: { device?: DeviceKeys; timeMs?: number; by?: DeviceKeys; accessHead?: EntryId } = {}
+  ): { entry: Entry; device: DeviceKeys; epochKey: Uint8Array } {
+    const device = o.device ?? deviceKeys(crypto, this.#dice(32))
+    const epochKey = this.#dice(32)
+    const { scribe, entropy } = this
+    const holder = { device: null, recovery: this.root.sealing, invite: null }
+    const earlier = libraryEpochKeys(crypto, scribe.log, scribe.statements, holder)
+    const given = { entropy, device, epochKey, earlier, timeMs: o.timeMs ?? scribe.timeMs }
+    const statement = known(authorReset(crypto, this.library, given, this.#dice))
+    const place = o.accessHead ? { accessHead: o.accessHead } : {}
+    return { entry: scribe.access(o.by ?? this.root, { ...statement, ...over }, place), device, epochKey }
+  }
+
+  /** Recovers the account: one new device is in, all others are out. */
+  reset(o: { timeMs?: number } = {}): DeviceKeys {
+    const { entry, device, epochKey } = this.resetting({}, o)
+    this.scribe.take(entry)
+    this.epochKeys.push(epochKey)
+    this.devices.splice(0, this.devices.length, device)
+    return device
+  }
+
+  stop(): void {
+    this.scribe.take(this.scribe.access(this.device, { type: 'stop' }))
   }
 }
 
@@ -571,8 +620,13 @@ export class Share {
   }
 
   /** Brings this account's library in the share up to date. */
-  accountEntry(account: Account, by = account.device, entries = account.proof): Entry {
+  accountEntry(account: Account, by = account.device, entries = this.newsOf(account)): Entry {
     return this.scribe.access(by, { type: 'account', account: account.id, entries })
+  }
+
+  /** The library entries of an account that the share has not folded. */
+  newsOf(account: Account): readonly Uint8Array[] {
+    return authorAccount(this.list, account.library, account.proof)?.entries ?? []
   }
 
   update(by = this.owner.device, document: DocumentId = SHARE_DOCUMENT, o: DataOptions = {}): Entry {
@@ -583,7 +637,7 @@ export class Share {
     return this.scribe.data(by, 'snapshot', document, { epochKey: this.epochKey, ...o })
   }
 
-  drop(by = this.owner.device, document: DocumentId = SHARE_DOCUMENT, o: DataOptions = {}): Entry {
+  drop(by = this.owner.device, document = itemDocument(1), o: DataOptions = {}): Entry {
     return this.scribe.data(by, 'drop', document, o)
   }
 
@@ -620,6 +674,7 @@ export function everyStatement(dice: Dice): Statement[] {
   share.remove()
   share.remove(bob)
   owner.remove([second])
+  owner.reset()
   const key = dice(32)
   const more: Statement[] = [
     { type: 'void', invite: bound.id },

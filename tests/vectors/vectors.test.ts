@@ -2,13 +2,15 @@
 import { readFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { openEarlier } from '../../packages/engine/src/access/keys.ts'
+import { resetParts } from '../../packages/engine/src/access/library-list.ts'
 import {
   decodeStatement,
   encodeStatement,
   REASONS,
   STATEMENT_NUMBERS
 } from '../../packages/engine/src/access/statement.ts'
-import { hex } from '../../packages/engine/src/bytes/ids.ts'
+import { accountId, hex } from '../../packages/engine/src/bytes/ids.ts'
 import { unpad } from '../../packages/engine/src/crypto/padding.ts'
 import { openContent } from '../../packages/engine/src/entry/content.ts'
 import {
@@ -23,7 +25,7 @@ import { HEAD_BYTES, ownHead } from '../../packages/engine/src/log/head.ts'
 import { decodeFrame, encodeFrame, FRAME_NUMBERS, STANDINGS } from '../../packages/engine/src/protocol/frames.ts'
 import { RECEIPT_REASONS } from '../../packages/engine/src/protocol/receipt.ts'
 import { REFUSALS } from '../../packages/engine/src/refusal.ts'
-import { crypto, equalBytes, known } from '../engine/world.ts'
+import { crypto, equalBytes, known, statementOf } from '../engine/world.ts'
 import { makeVectors, printVectors, type Vectors } from './vectors.ts'
 
 const test = suite('vectors')
@@ -136,7 +138,8 @@ test('every entry vector decodes, is signed and has its id', () => {
     'update',
     'snapshot',
     'drop',
-    'removal'
+    'removal',
+    'reset'
   ]) {
     const entry = decodeEntry(crypto, bytesOf(group, 'bytes'))
     assert.is(hex(entry.id), vector(group, 'id'))
@@ -144,6 +147,19 @@ test('every entry vector decodes, is signed and has its id', () => {
     equalBytes(encodeHeader(entry, entry.payload.length), entry.header)
     if (entry.kind === 'access') equalBytes(encodeStatement(decodeStatement(entry.payload)), entry.payload)
   }
+})
+
+test('the reset vector is of the root key for its device, and holds the key of the epoch before', () => {
+  const entry = decodeEntry(crypto, bytesOf('reset', 'bytes'))
+  const s = statementOf(entry, 'reset')
+  equalBytes(entry.author, bytesOf('keys', 'rootKey'))
+  equalBytes(entry.log, bytesOf('keys', 'accountId'))
+  equalBytes(s.device, bytesOf('reset', 'deviceId'))
+  equalBytes(s.recoverySealingKey, bytesOf('keys', 'recoverySealingKey'))
+  assert.ok(crypto.verify(s.device, s.deviceSignature, 'reset', ...resetParts(accountId(entry.log), s)))
+  const earlier = known(openEarlier(crypto, entry.log, bytesOf('reset', 'epochKey'), s.earlier))
+  assert.equal([...earlier.keys()], [1])
+  equalBytes(known(earlier.get(1)), bytesOf('keys', 'libraryEpochKey'))
 })
 
 test('the update vector opens under its data key, the padding vector unpads and the head is its relay’s', () => {

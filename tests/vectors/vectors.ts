@@ -53,6 +53,7 @@ export function makeVectors(): Vectors {
     macKey
   )
   const root = rootKeys(crypto, owner.entropy)
+  const reset = owner.resetting()
   const linked = inviteKeys(crypto, secret)
   const placed = { seq: 4, timeMs: START_MS, bytes: updateEntry.bytes }
   const frames: Record<Frame['type'], Frame> = {
@@ -131,6 +132,7 @@ export function makeVectors(): Vectors {
     snapshot: ofEntry(snapshot),
     drop: ofEntry(drop),
     removal: ofEntry(removal),
+    reset: { epochKey: hex(reset.epochKey), deviceId: hex(reset.device.id), ...ofEntry(reset.entry) },
     head: { macKey: hex(macKey), seq: scribe.state.seq, runningHash: hex(runningHash), bytes: hex(head) },
     frames: Object.fromEntries(Object.entries(frames).map(([type, frame]) => [type, hex(encodeFrame(frame))]))
   }

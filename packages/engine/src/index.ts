@@ -1,11 +1,14 @@
 /** What relays, clients and tests use of the engine; nobody inside the engine imports this file. */
+export { foldProof, sinceReset } from './access/account-proof.ts'
 export {
+  authorAccount,
   authorInvite,
   authorJoin,
-  authorLibrary,
   authorRemoval,
-  authorShare
+  authorShare,
+  isAccountDue
 } from './access/authoring.ts'
+export { epochKeys, type KeyHolder, type LibraryKeyHolder, libraryEpochKeys } from './access/epoch-keys.ts'
 export {
   decodeLink,
   encodeLink,
@@ -15,24 +18,28 @@ export {
   type Link,
   openInvite
 } from './access/invite.ts'
+export { openInvites } from './access/invites.ts'
 export {
   accountSealingKeys,
   commitment,
   type DeviceKeys,
   dataKey,
   deviceKeys,
-  epochKeys,
-  type KeyHolder,
   membershipProofParts,
   openName,
   rootKeys,
   sealName
 } from './access/keys.ts'
 export {
+  authorDeviceJoin,
+  authorDeviceRemoval,
+  authorLibrary,
+  authorReset
+} from './access/library-authoring.ts'
+export {
   accountOfRootKey,
   type Device,
   foldLibrary,
-  foldProof,
   type Judge,
   joinProofParts,
   type LibraryList
@@ -43,12 +50,11 @@ export {
   foldShare,
   invitesVoidedBy,
   type Membership,
-  openInvites,
   ownerLibrary,
   type ShareList,
   shareLogId
 } from './access/share-list.ts'
-export { type AccessList, type Standing, standingOf, writers } from './access/standing.ts'
+export { type AccessList, copyList, type Standing, standingOf, writers } from './access/standing.ts'
 export {
   decodeStatement,
   encodeStatement,
@@ -87,7 +93,7 @@ export { applyEntry } from './documents/apply.ts'
 export { boundDocument } from './documents/bound.ts'
 export { applyChecked, checkUpdate } from './documents/check.ts'
 export { type DocumentGuard, guardDocument, selfTestGuard } from './documents/guard.ts'
-export { difference } from './documents/mirror.ts'
+export { bring, difference, lacking } from './documents/mirror.ts'
 export { type Cover, coversOf, openContent, sealSnapshot, sealUpdate } from './entry/content.ts'
 export {
   decodeEntry,

@@ -29,16 +29,30 @@ export const SENTENCE_BYTES_MAX = 512
 
 /** Members of one share at a time: one rotation must fit an access entry. */
 export const MEMBERS_MAX = 1000
-/** Open invites of one log: each bound one costs a seal in every rotation. */
+/** Open invites of one log: each that lives on costs a seal in every rotation. */
 export const INVITES_MAX = 1000
 /** Uses of one invite. */
 export const INVITE_USES_MAX = 1_000_000
-/** Library entries in one account proof. */
+/** Library entries in one account proof, and so of one library since its last reset: they are shown wherever it has a part. */
 export const PROOF_ENTRIES_MAX = 1024
+/** Bytes of those entries together: a proof must leave room in the access entry that carries it. */
+export const PROOF_BYTES_MAX = 512 * 1024
+/** Access entries of a library that it may have to take in a device; the rest of PROOF_ENTRIES_MAX is for putting out. */
+export const LIBRARY_ENTRIES_MAX = 768
+/** Bytes of those entries; the rest of PROOF_BYTES_MAX is for putting out. */
+export const LIBRARY_BYTES_MAX = 384 * 1024
+/** Resets of one library: each makes room for as many entries again, and a share keeps what it has folded of an account. */
+export const RESETS_MAX = 32
+/** Keys of epochs before it in one reset: all of those since the last one, which holds those before it. */
+export const EARLIER_KEYS_MAX = 1024
+/** Access entries of a share that it may have to invite or take in a member; none is ever forgotten, and each reader folds all. */
+export const SHARE_ENTRIES_MAX = 64 * 1024
 /** Bytes of a self-chosen name, in UTF-8, before sealing. */
 export const NAME_BYTES_MAX = 200
 /** Bytes of a share's title, in UTF-8. */
 export const TITLE_BYTES_MAX = 400
+/** Items selected into one share: each is a document of its own, and its drop stays in the log for ever. */
+export const SHARE_ITEMS_MAX = 1000
 /** Plaintext bytes of an invite's preview. */
 export const PREVIEW_BYTES_MAX = 2048
 /** Shortest lease an owner may set: an hour, or devices lock while their owner sleeps. */

@@ -69,7 +69,10 @@ export const REFUSALS = {
   ROTATE_INCOMPLETE: [78, 'after-change'],
   LIMIT_MEMBERS: [79, 'after-change'],
   LIMIT_INVITES: [80, 'after-change'],
-  DEVICE_REMOVED: [81, 'no']
+  DEVICE_REMOVED: [81, 'no'],
+  ACCOUNT_STALE: [82, 'after-change'],
+  LIMIT_ACCESS: [83, 'after-change'],
+  RESET_OLD: [84, 'no']
 } as const satisfies Record<string, readonly [number, Retry]>
 
 export type RefusalCode = keyof typeof REFUSALS

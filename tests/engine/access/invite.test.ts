@@ -8,9 +8,9 @@ import {
   type Invite,
   inviteKeys,
   type Link,
-  openInvite,
-  spend
+  openInvite
 } from '../../../packages/engine/src/access/invite.ts'
+import { spend } from '../../../packages/engine/src/access/invites.ts'
 import { openPreview, sealPreview } from '../../../packages/engine/src/access/preview.ts'
 import { hex, logId } from '../../../packages/engine/src/bytes/ids.ts'
 import { concat } from '../../../packages/engine/src/bytes/writer.ts'
@@ -54,12 +54,15 @@ test('the keys come from the secret alone, each from its own label', () => {
 })
 
 test('an invite is open until its uses are spent', () => {
-  let invites = inviteOf(2)
-  invites = spend(invites, keys.id)
-  assert.not.instance(openInvite(invites, keys.id, 0), Refusal)
-  invites = spend(invites, keys.id)
-  const used = openInvite(invites, keys.id, 0)
-  assert.is(used instanceof Refusal && used.code, 'INVITE_USED')
+  const list = { invites: new Map(inviteOf(2)), open: new Set([hex(keys.id)]), rotationDue: false }
+  const use = () => {
+    const invite = openInvite(list.invites, keys.id, 0)
+    if (!(invite instanceof Refusal)) spend(list, invite)
+    return invite instanceof Refusal ? invite.code : invite.left
+  }
+  assert.equal([use(), list.open.size], [2, 1])
+  assert.equal([use(), list.open.size], [1, 0])
+  assert.equal([use(), list.open.size], ['INVITE_USED', 0])
 })
 
 test('an invite expires at exactly its time, for who judges time', () => {
@@ -102,6 +105,16 @@ test('a link cut off anywhere, or longer, is refused', () => {
     throwsRefusal(() => decodeLink(fragment.slice(0, length)), 'BAD_FRAME')
   }
   for (const char of alphabet) throwsRefusal(() => decodeLink(fragment + char), 'BAD_FRAME')
+})
+
+test('a link with any one letter changed is refused', () => {
+  const fragment = encodeLink(link)
+  for (let i = 0; i < fragment.length; i++) {
+    for (const char of alphabet) {
+      if (char === fragment[i]) continue
+      throwsRefusal(() => decodeLink(fragment.slice(0, i) + char + fragment.slice(i + 1)), 'BAD_FRAME')
+    }
+  }
 })
 
 test('every text that is a link is the one encoding of it', () => {

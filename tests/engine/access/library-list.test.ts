@@ -1,27 +1,27 @@
 /** The library's list: whose devices there are, proved by its entries alone. Each rule with both sides. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { authorLibrary } from '../../../packages/engine/src/access/authoring.ts'
-import { type Invite, spend } from '../../../packages/engine/src/access/invite.ts'
+import type { Invite } from '../../../packages/engine/src/access/invite.ts'
+import { addInvite, close } from '../../../packages/engine/src/access/invites.ts'
 import { deviceKeys } from '../../../packages/engine/src/access/keys.ts'
-import { addInvite, foldProof } from '../../../packages/engine/src/access/library-list.ts'
-import { entryId, hex, logId, SHARE_DOCUMENT } from '../../../packages/engine/src/bytes/ids.ts'
-import { signEntry } from '../../../packages/engine/src/entry/entry.ts'
-import { INVITES_MAX } from '../../../packages/engine/src/limits.ts'
+import { authorLibrary } from '../../../packages/engine/src/access/library-authoring.ts'
+import { copyLibrary, foldLibrary } from '../../../packages/engine/src/access/library-list.ts'
+import { decodeStatement } from '../../../packages/engine/src/access/statement.ts'
+import { entryId, hex, logId } from '../../../packages/engine/src/bytes/ids.ts'
+import { type Entry, signEntry } from '../../../packages/engine/src/entry/entry.ts'
+import {
+  INVITES_MAX,
+  LIBRARY_BYTES_MAX,
+  LIBRARY_ENTRIES_MAX,
+  PROOF_BYTES_MAX,
+  PROOF_ENTRIES_MAX
+} from '../../../packages/engine/src/limits.ts'
 import { Refusal } from '../../../packages/engine/src/refusal.ts'
-import { Account, crypto, HOUR_MS, known, Scribe, Share, seededDice, statementOf, text } from '../world.ts'
+import { Account, crypto, HOUR_MS, known, Scribe, Share, seededDice, statementOf } from '../world.ts'
 
 const test = suite('access/library-list')
 
 const JUDGE = { timeMs: null, signatures: true } as const
-const proofOf = (account: Account, proof: readonly Uint8Array[], list = null as Account['library'] | null) =>
-  foldProof(crypto, list, account.id, proof, JUDGE)
-
-function refusedProof(account: Account, proof: readonly Uint8Array[], list: Account['library'] | null = null): void {
-  const result = proofOf(account, proof, list)
-  assert.instance(result, Refusal)
-  if (result instanceof Refusal) assert.is(result.code, 'BAD_PROOF')
-}
 
 test('create makes the first device, at the log of the root key only', () => {
   const dice = seededDice(1)
@@ -133,7 +133,7 @@ test('a removal starts an epoch with a new sealing key and voids every open invi
   const second = account.addDevice()
   const { keys, entry } = account.invite()
   account.scribe.take(entry)
-  const before = account.library
+  const before = copyLibrary(account.library)
   account.remove([second])
   assert.is(account.library.epoch, before.epoch + 1)
   assert.not.equal(account.library.sealingKey, before.sealingKey)
@@ -179,7 +179,6 @@ test('statements of shares and another log’s entries have no place in a librar
     'BAD_STATEMENT'
   )
   for (const statement of [
-    { type: 'stop' },
     { type: 'lease', leaseMs: null },
     { type: 'account', account: account.id, entries: [] }
   ] as const) {
@@ -206,70 +205,76 @@ test('an invite’s id is good once', () => {
   )
 })
 
-test('a proof folds to the list that the library itself has', () => {
-  const account = new Account(seededDice(12))
+test('a device and its end name the entries that brought them', () => {
+  const account = new Account(seededDice(21))
+  const history = account.scribe.state.access
+  account.scribe.timeMs += HOUR_MS
   const second = account.addDevice()
+  const joined = known(account.library.devices.get(hex(second.id)))
+  assert.is(hex(joined.entry), hex(account.scribe.head))
+  assert.is(history.timeOf(joined.entry), account.scribe.timeMs)
+  const first = known(account.library.devices.get(hex(account.device.id)))
+  assert.is(history.timeOf(first.entry), account.scribe.timeMs - HOUR_MS)
   account.remove([second])
-  account.addDevice()
-  const folded = proofOf(account, account.proof)
-  assert.is(text(folded), text(account.library))
+  assert.is(hex(known(account.library.gone.get(hex(second.id))).entry), hex(account.scribe.head))
+  assert.is(history.timeOf(entryId(new Uint8Array(32))), null)
 })
 
-test('a proof may begin anywhere that the list continues, and again from the beginning', () => {
-  const account = new Account(seededDice(13))
-  account.addDevice()
-  const early = account.library
-  account.addDevice()
-  for (const from of [0, 1, early.length - 1, early.length]) {
-    assert.is(text(proofOf(account, account.proof.slice(from), early)), text(account.library))
-  }
-  assert.is(text(proofOf(account, [], early)), text(early))
-  refusedProof(account, account.proof.slice(early.length + 1), early)
-  refusedProof(account, [])
+test('an invite of a library has no end of membership and is bound to nobody', () => {
+  const account = new Account(seededDice(22))
+  const statement = statementOf(account.invite().entry, 'invite')
+  const write = (over: Partial<typeof statement>) => account.scribe.access(account.device, { ...statement, ...over })
+  account.scribe.refuses(write({ untilMs: account.scribe.timeMs + HOUR_MS }), 'BAD_STATEMENT')
+  account.scribe.refuses(write({ bound: account.id }), 'BAD_STATEMENT')
+  account.scribe.take(write({}))
 })
 
-test('a proof that is cut inside, reordered, changed or of another account is refused', () => {
-  const dice = seededDice(14)
+test('a library lets no device in from its bound on, takes back to the bound of a proof, and nothing beyond', () => {
+  const dice = seededDice(23)
   const account = new Account(dice)
-  const other = new Account(dice)
-  account.addDevice()
-  const [create, invite, join] = account.proof
-  refusedProof(account, [known(create), known(join)])
-  refusedProof(account, [known(invite), known(create)])
-  refusedProof(account, [known(create), known(create)])
-  refusedProof(account, other.proof)
-  refusedProof(account, [...account.proof, ...other.proof])
-  refusedProof(account, [dice(300)])
-  refusedProof(account, [new Uint8Array(0)])
-  for (const at of [0, 1, 2]) {
-    const bytes = account.proof.map(entry => entry.slice())
-    const changed = known(bytes[at])
-    changed[changed.length - 1] = (changed[changed.length - 1] ?? 0) ^ 1
-    refusedProof(account, bytes)
+  const second = account.addDevice()
+  const { keys, entry } = account.invite()
+  account.scribe.take(entry)
+  const admits = [account.invite().entry, account.join(keys, deviceKeys(crypto, dice(32)))]
+  const takesBack = [
+    account.scribe.access(account.device, account.removal([second], 'removed').statement),
+    account.scribe.access(account.device, { type: 'void', invite: keys.id }),
+    account.scribe.access(second, { type: 'leave' })
+  ]
+  const code = (entry: Entry, at: { length?: number; bytes?: number }) => {
+    const list = { ...copyLibrary(account.library), ...at }
+    const folded = foldLibrary(crypto, list, entry, decodeStatement(entry.payload), JUDGE)
+    return folded instanceof Refusal ? folded.code : 'taken'
   }
-})
-
-test('a proof with a data entry in it is refused', () => {
-  const account = new Account(seededDice(15))
-  const entry = account.scribe.data(account.device, 'update', SHARE_DOCUMENT)
-  refusedProof(account, [...account.proof, entry.bytes])
+  for (const [entries, entriesMax, bytesMax] of [
+    [admits, LIBRARY_ENTRIES_MAX, LIBRARY_BYTES_MAX],
+    [takesBack, PROOF_ENTRIES_MAX, PROOF_BYTES_MAX]
+  ] as const) {
+    for (const entry of entries) {
+      assert.is(code(entry, { length: entriesMax - 1 }), 'taken')
+      assert.is(code(entry, { length: entriesMax }), 'LIMIT_ACCESS')
+      assert.is(code(entry, { bytes: bytesMax - entry.bytes.length }), 'taken')
+      assert.is(code(entry, { bytes: bytesMax - entry.bytes.length + 1 }), 'LIMIT_ACCESS')
+    }
+  }
 })
 
 test('a thousand open invites are the most, and a dead one makes room', () => {
   const account = new Account(seededDice(16))
   const statement = statementOf(account.invite().entry, 'invite')
-  const invites = new Map<string, Invite>()
-  for (let n = 0; n < INVITES_MAX - 1; n++) {
-    const { invite: id, sealingKey, uses, expiresMs, untilMs, bound } = statement
-    invites.set(`${n}`, { id, sealingKey, uses, left: uses, expiresMs, untilMs, bound, state: 'open' })
+  const list = { invites: new Map<string, Invite>(), open: new Set<string>(), rotationDue: false }
+  const add = (s: typeof statement) => {
+    const change = addInvite(list, s)
+    if (change instanceof Refusal) return change.code
+    change(list)
+    return 'open'
   }
-  const full = addInvite({ invites }, statement)
-  if (full instanceof Refusal) throw full
+  for (let n = 0; n < INVITES_MAX - 1; n++) list.open.add(`${n}`)
+  assert.is(add(statement), 'open')
   const another = statementOf(account.invite().entry, 'invite')
-  const over = addInvite(full, another)
-  assert.is(over instanceof Refusal && over.code, 'LIMIT_INVITES')
-  const spent = spend(full.invites, statement.invite)
-  assert.not(addInvite({ invites: spent }, another) instanceof Refusal)
+  assert.is(add(another), 'LIMIT_INVITES')
+  close(list, [hex(statement.invite)])
+  assert.is(add(another), 'open')
 })
 
 test.run()

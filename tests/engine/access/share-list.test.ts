@@ -1,14 +1,22 @@
 /** The share's list: every rule of who may come in, who goes out and what that voids, with both sides. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { authorAccount } from '../../../packages/engine/src/access/authoring.ts'
 import { deviceKeys } from '../../../packages/engine/src/access/keys.ts'
 import { joinProofParts } from '../../../packages/engine/src/access/library-list.ts'
-import { foldShare, invitesVoidedBy, shareLogId } from '../../../packages/engine/src/access/share-list.ts'
+import {
+  accountOfDevice,
+  copyShare,
+  foldShare,
+  invitesVoidedBy,
+  shareLogId
+} from '../../../packages/engine/src/access/share-list.ts'
+import { decodeStatement } from '../../../packages/engine/src/access/statement.ts'
 import { type AccountId, entryId, hex } from '../../../packages/engine/src/bytes/ids.ts'
-import { signEntry } from '../../../packages/engine/src/entry/entry.ts'
-import { MEMBERS_MAX } from '../../../packages/engine/src/limits.ts'
+import { type Entry, signEntry } from '../../../packages/engine/src/entry/entry.ts'
+import { MEMBERS_MAX, SHARE_ENTRIES_MAX } from '../../../packages/engine/src/limits.ts'
 import { Refusal } from '../../../packages/engine/src/refusal.ts'
-import { Account, crypto, HOUR_MS, known, Share, seededDice, statementOf } from '../world.ts'
+import { Account, crypto, HOUR_MS, known, Share, seededDice, statementOf, text } from '../world.ts'
 
 const test = suite('access/share-list')
 
@@ -17,6 +25,8 @@ function world(seed: number) {
   const share = new Share(dice)
   return { dice, share, scribe: share.scribe, owner: share.owner, bob: new Account(dice), eve: new Account(dice) }
 }
+
+const READER = { timeMs: null, signatures: true } as const
 
 const stateOf = (share: Share, keys: { id: Uint8Array }) => share.list.invites.get(hex(keys.id))?.state
 
@@ -104,7 +114,7 @@ test('a reader does not judge an invite’s expiry', () => {
   const late = scribe.timeMs + HOUR_MS
   const statement = statementOf(entry, 'join-share')
   const fold = (timeMs: number | null) =>
-    foldShare(crypto, share.list, entry, statement, late, { timeMs, signatures: true })
+    foldShare(crypto, copyShare(share.list), entry, statement, late, { timeMs, signatures: true })
   assert.instance(fold(late), Refusal)
   assert.not.instance(fold(null), Refusal)
 })
@@ -191,7 +201,7 @@ test('a share takes its most members and refuses one more', () => {
       nameEpoch: 1
     }
     const members = new Map(Array.from({ length: n }, (_, i) => [`${i}`, member]))
-    return foldShare(crypto, { ...share.list, members }, entry, statement, scribe.timeMs, {
+    return foldShare(crypto, { ...copyShare(share.list), members }, entry, statement, scribe.timeMs, {
       timeMs: null,
       signatures: true
     })
@@ -216,6 +226,113 @@ test('an account entry needs its account in the share and one of its devices, or
   scribe.refuses(share.accountEntry(bob, bob.device, eve.proof), 'BAD_PROOF')
   share.remove(bob)
   scribe.refuses(share.accountEntry(bob), 'NOT_MEMBER')
+})
+
+test('an account entry brings something new and nothing that is folded already', () => {
+  const { dice, share, scribe, owner, bob } = world(31)
+  bob.addDevice()
+  share.admit(bob)
+  const folded = bob.proof.length
+  scribe.refuses(share.accountEntry(bob, bob.device, []), 'ACCOUNT_STALE')
+  for (const part of [bob.proof, bob.proof.slice(0, 1), bob.proof.slice(1), bob.proof.slice(-1)]) {
+    scribe.refuses(share.accountEntry(bob, bob.device, part), 'ACCOUNT_STALE')
+  }
+  bob.addDevice()
+  const junk = known(new Account(dice).proof[0])
+  scribe.refuses(share.accountEntry(bob, bob.device, bob.proof), 'ACCOUNT_STALE')
+  scribe.refuses(share.accountEntry(bob, bob.device, bob.proof.slice(folded - 1)), 'ACCOUNT_STALE')
+  scribe.refuses(share.accountEntry(bob, bob.device, bob.proof.slice(folded + 1)), 'BAD_PROOF')
+  for (const before of [[junk], [...bob.proof.slice(0, 1), junk], [...bob.proof.slice(folded - 1), junk]]) {
+    scribe.refuses(share.accountEntry(bob, bob.device, [...before, ...bob.proof.slice(folded)]), 'BAD_PROOF')
+  }
+  scribe.refuses(share.accountEntry(bob, owner.device, [junk, ...bob.proof.slice(folded - 1)]), 'BAD_PROOF')
+  scribe.take(share.accountEntry(bob))
+  assert.is(text(share.list.accounts.get(hex(bob.id))), text(bob.library))
+})
+
+test('a device that went out comes back by no proof from before, as member or as one that joins again', () => {
+  const { share, scribe, bob } = world(32)
+  const thief = bob.addDevice()
+  share.admit(bob)
+  const stale = bob.proof
+  const headThen = bob.scribe.head
+  bob.remove([thief])
+  scribe.take(share.accountEntry(bob))
+  scribe.refuses(share.accountEntry(bob, thief, stale), 'ACCOUNT_STALE')
+  scribe.refuses(scribe.access(thief, { type: 'leave' }), 'NOT_MEMBER')
+  share.remove(bob)
+  const back = share.invited({ uses: 2 })
+  scribe.refuses(share.joining(back, bob, thief), 'NOT_DEVICE')
+  for (const accountProof of [[], stale, stale.slice(0, 1)]) {
+    const refusal = scribe.try(share.joining(back, bob, thief, { accountProof }))
+    assert.ok(refusal instanceof Refusal && ['NOT_DEVICE', 'ACCOUNT_STALE'].includes(refusal.code))
+  }
+  // Its own way on from before it was put out is a fork of the library.
+  const fork = bob.scribe.access(thief, statementOf(bob.invite().entry, 'invite'), { accessHead: headThen }).bytes
+  for (const accountProof of [[fork], [...stale, fork]]) {
+    scribe.refuses(share.joining(back, bob, thief, { accountProof }), 'BAD_PROOF')
+  }
+  scribe.take(share.joining(back, bob))
+  assert.not(share.list.accounts.get(hex(bob.id))?.devices.has(hex(thief.id)))
+})
+
+test('what an account entry and a join carry is what the share lacks', () => {
+  const { share, scribe, bob } = world(33)
+  share.admit(bob)
+  const early = { ...bob.library, ids: new Set(bob.library.ids), devices: new Map(bob.library.devices) }
+  const earlyProof = bob.proof
+  assert.is(authorAccount(share.list, bob.library, bob.proof), null)
+  bob.addDevice()
+  const entry = known(authorAccount(share.list, bob.library, bob.proof))
+  assert.equal(entry.entries.map(hex), bob.proof.slice(1).map(hex))
+  scribe.take(scribe.access(bob.device, entry))
+  assert.is(authorAccount(share.list, bob.library, bob.proof), null)
+  assert.is(authorAccount(share.list, early, earlyProof), null, 'a device that is behind has nothing to say')
+  share.remove(bob)
+  bob.addDevice()
+  const join = statementOf(share.joining(share.invited(), bob), 'join-share')
+  assert.equal(join.accountProof.map(hex), bob.proof.slice(3).map(hex))
+})
+
+test('a share lets nobody in from its most access entries on, and still takes back', () => {
+  const { share, scribe, owner, bob, eve } = world(34)
+  share.admit(bob)
+  const keys = share.invited()
+  const dead = share.invited()
+  const full = (entry: Entry, length: number) => {
+    const list = { ...copyShare(share.list), length }
+    const folded = foldShare(crypto, list, entry, decodeStatement(entry.payload), scribe.timeMs, READER)
+    return folded instanceof Refusal ? folded.code : 'taken'
+  }
+  const admits = [share.invite().entry, share.joining(keys, eve)]
+  bob.addDevice()
+  const takesBack = [
+    scribe.access(owner.device, { type: 'void', invite: dead.id }),
+    scribe.access(owner.device, share.removal([bob]).statement),
+    scribe.access(bob.device, { type: 'leave' }),
+    scribe.access(owner.device, { type: 'until', member: bob.id, untilMs: 1 }),
+    scribe.access(owner.device, { type: 'stop' }),
+    share.accountEntry(bob)
+  ]
+  for (const entry of [...admits, ...takesBack]) assert.is(full(entry, SHARE_ENTRIES_MAX - 1), 'taken')
+  for (const entry of admits) assert.is(full(entry, SHARE_ENTRIES_MAX), 'LIMIT_ACCESS')
+  for (const entry of takesBack) assert.is(full(entry, SHARE_ENTRIES_MAX + 9), 'taken')
+  assert.is(share.list.length, 5, 'the list itself was left alone')
+})
+
+test('a device key that two accounts show counts for the one that showed it first, until that puts it out', () => {
+  const { share, scribe, bob, eve } = world(35)
+  const both = bob.addDevice()
+  const { keys, entry } = eve.invite()
+  eve.scribe.take(entry)
+  eve.scribe.take(eve.join(keys, both))
+  share.admit(bob)
+  share.admit(eve)
+  const accountOf = () => hex(known(accountOfDevice(share.list, both.id)).account)
+  assert.is(accountOf(), hex(bob.id))
+  bob.remove([both])
+  scribe.take(share.accountEntry(bob))
+  assert.is(accountOf(), hex(eve.id))
 })
 
 test('a new device makes no rotation due; a lost one and a new sealing key do', () => {
@@ -264,7 +381,7 @@ test('a removal takes out members only, each once, and its reason fits', () => {
   assert.is(share.list.epoch, 2)
 })
 
-test('a removal is incomplete without a seal for the owner, a member or a surviving invite, or with one too many', () => {
+test('a removal is incomplete without a seal for the owner or a member, or with one too many', () => {
   const { dice, share, scribe, owner, bob, eve } = world(17)
   const carol = new Account(dice)
   for (const account of [bob, eve, carol]) share.admit(account)
@@ -274,7 +391,7 @@ test('a removal is incomplete without a seal for the owner, a member or a surviv
   const expected = [owner.id, eve.id, carol.id, survives.id].map(hex).sort()
   assert.equal(statement.seals.map(seal => hex(seal.to)).sort(), expected)
   const write = (seals: typeof statement.seals) => scribe.access(owner.device, { ...statement, seals })
-  for (const key of expected) {
+  for (const key of expected.filter(key => key !== hex(survives.id))) {
     scribe.refuses(write(statement.seals.filter(seal => hex(seal.to) !== key)), 'ROTATE_INCOMPLETE')
   }
   for (const to of [bob.id, dies.id, dice(32)]) {
@@ -285,18 +402,40 @@ test('a removal is incomplete without a seal for the owner, a member or a surviv
   assert.is(stateOf(share, dies), 'void')
 })
 
-test('an expired invite needs no seal, and may have one', () => {
+test('an invite lives on by its seal in a removal, whatever the time, for relay and readers alike', () => {
   for (const sealed of [true, false]) {
-    const { share, scribe, owner } = world(18)
-    const keys = share.invited({ expiresMs: scribe.timeMs + HOUR_MS })
-    const { statement } = share.removal([])
-    const seals = sealed ? statement.seals : statement.seals.filter(seal => hex(seal.to) !== hex(keys.id))
-    const entry = scribe.access(owner.device, { ...statement, seals })
-    scribe.timeMs += HOUR_MS - 1
-    if (!sealed) scribe.refuses(entry, 'ROTATE_INCOMPLETE')
-    scribe.timeMs += 1
-    scribe.take(entry)
-    scribe.refuses(share.joining(keys, new Account(share.dice)), 'INVITE_EXPIRED')
+    for (const laterMs of [0, 2 * HOUR_MS]) {
+      const { share, scribe, owner } = world(18)
+      const keys = share.invited({ expiresMs: scribe.timeMs + HOUR_MS })
+      const { statement } = share.removal([])
+      const seals = sealed ? statement.seals : statement.seals.filter(seal => hex(seal.to) !== hex(keys.id))
+      const entry = scribe.access(owner.device, { ...statement, seals })
+      const read = foldShare(crypto, copyShare(share.list), entry, { ...statement, seals }, 0, READER)
+      scribe.timeMs += laterMs
+      scribe.take(entry)
+      assert.is(stateOf(share, keys), sealed ? 'open' : 'void')
+      assert.is(share.list.open.size, sealed ? 1 : 0)
+      assert.is(!(read instanceof Refusal) && read.invites.get(hex(keys.id))?.state, stateOf(share, keys))
+    }
+  }
+})
+
+test('a removal lets die the invites that have expired at exactly its author’s time, and says so', () => {
+  for (const [beforeMs, state] of [
+    [1, 'open'],
+    [0, 'void']
+  ] as const) {
+    const { dice, share, scribe, bob } = world(118)
+    const third = new Account(dice)
+    share.admit(bob)
+    const keys = share.invited({ bound: third.id, expiresMs: scribe.timeMs + HOUR_MS })
+    scribe.timeMs += HOUR_MS - beforeMs
+    const { voided } = share.remove(bob)
+    assert.is(stateOf(share, keys), state)
+    assert.equal(
+      voided.map(({ id }) => hex(id)),
+      state === 'void' ? [hex(keys.id)] : []
+    )
   }
 })
 

@@ -76,6 +76,43 @@ test('a device that its own account put out is former in the library and in the 
   assert.is(standingOf(owner.library, bob.device.id).is, 'stranger')
 })
 
+test('a former device is shown the entries up to the one that put it out, and none that came later', () => {
+  const { share, scribe, bob, owner } = world(6)
+  for (const account of [bob, owner]) {
+    const second = account.addDevice()
+    if (account === bob) share.admit(bob)
+    else scribe.take(share.accountEntry(owner))
+    account.remove([second])
+    scribe.take(share.accountEntry(account))
+    const former = { is: 'former', account: account.id, ended: scribe.head }
+    share.remove()
+    share.invited()
+    assert.is(text(standingOf(share.list, second.id)), text(former))
+    if (account === bob) {
+      // What becomes of its account later is not its business.
+      share.leave(bob)
+      share.remove()
+      assert.is(text(standingOf(share.list, second.id)), text(former))
+      share.admit(bob)
+    }
+    assert.is(text(standingOf(share.list, second.id)), text(former))
+  }
+})
+
+test('a device that was out before its account came is a stranger, and one out between two stays is shown both ends', () => {
+  const { share, scribe, bob } = world(7)
+  const [early, later] = [bob.addDevice(), bob.addDevice()]
+  bob.remove([early])
+  share.admit(bob)
+  assert.is(standingOf(share.list, early.id).is, 'stranger')
+  share.leave(bob)
+  const left = scribe.head
+  bob.remove([later])
+  assert.is(text(standingOf(share.list, later.id)), text({ is: 'former', account: bob.id, ended: left }))
+  share.admit(bob)
+  assert.is(text(standingOf(share.list, later.id)), text({ is: 'former', account: bob.id, ended: scribe.head }))
+})
+
 test('writers are the devices of the owner by what the log has folded', () => {
   const { share, scribe, owner, bob } = world(5)
   share.admit(bob)

@@ -11,7 +11,9 @@ import {
   type Statement
 } from '../../../packages/engine/src/access/statement.ts'
 import { accountId, inviteId } from '../../../packages/engine/src/bytes/ids.ts'
+import { SEALED_BYTES } from '../../../packages/engine/src/crypto/suite.ts'
 import {
+  EARLIER_KEYS_MAX,
   INVITE_USES_MAX,
   INVITES_MAX,
   LEASE_MS_MAX,
@@ -47,7 +49,7 @@ test('every statement comes back, and nothing shorter, longer or mutated breaks 
 
 test('the first byte is the statement’s number, and numbers without a statement are refused', () => {
   for (const s of statements) assert.is(encodeStatement(s)[0], STATEMENT_NUMBERS[s.type])
-  for (const number of [0, 14, 15, 255]) {
+  for (const number of [0, 15, 255]) {
     throwsRefusal(() => decodeStatement(Uint8Array.of(number)), 'BAD_STATEMENT')
   }
   throwsRefusal(() => decodeStatement(new Uint8Array(0)), 'BAD_STATEMENT')
@@ -99,6 +101,18 @@ test('sealed names and previews have their bounds', () => {
   refused({ ...sample('join-share'), name: new Uint8Array(40 + 257) })
   passes({ ...sample('invite'), preview: new Uint8Array(40 + 4096) })
   refused({ ...sample('invite'), preview: new Uint8Array(40 + 4097) })
+})
+
+test('a reset has a number under 2^53 and the keys of a bounded number of epochs', () => {
+  const s = sample('reset')
+  for (const number of [0, Number.MAX_SAFE_INTEGER]) passes({ ...s, number })
+  const over = encodeStatement(s)
+  over[2] = 0x20
+  throwsRefusal(() => decodeStatement(over), 'BAD_STATEMENT')
+  for (const epoch of [0, 2 ** 32 - 1]) passes({ ...s, epoch })
+  const bytes = SEALED_BYTES + 36 * EARLIER_KEYS_MAX
+  for (const length of [0, bytes]) passes({ ...s, earlier: new Uint8Array(length) })
+  refused({ ...s, earlier: new Uint8Array(bytes + 1) })
 })
 
 test('reasons beyond the last are refused', () => {

@@ -46,6 +46,8 @@ test('the two fixed document ids are zero and one', () => {
 
 test('hexadecimal is lower case with two digits a byte, and short is its first eight', () => {
   fc.assert(fc.property(fc.uint8Array(), bytes => assert.is(hex(bytes), Buffer.from(bytes).toString('hex'))))
+  const every = Uint8Array.from({ length: 256 * 4096 }, (_, i) => i)
+  assert.is(hex(every), Buffer.from(every).toString('hex'), 'however many')
   assert.is(short(SHARE_DOCUMENT), '00000000')
   assert.is(short(Uint8Array.of(0xab, 1, 2, 3, 4)), 'ab010203')
 })

@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert'
 import * as Y from 'yjs'
 import { boundDocument } from '../../../packages/engine/src/documents/bound.ts'
 import { LendError } from '../../../packages/engine/src/errors.ts'
+import { NESTING_DEPTH_MAX } from '../../../packages/engine/src/limits.ts'
 
 const bound = suite('documents/bound')
 const BYTES_MAX = 10_000
@@ -111,5 +112,49 @@ bound(
     assert.is(doc.getText('t').toString(), `one more${'z'.repeat(10)}`)
   }
 )
+
+bound('what readers would put aside is refused at the edit with BAD_UPDATE, and changes nothing', () => {
+  const nested = (depth: number): unknown => (depth === 0 ? 1 : [nested(depth - 1)])
+  /** The innermost of so many types. */
+  const innermost = (doc: Y.Doc, depth: number): Y.Map<unknown> => {
+    let map = doc.getMap<unknown>('m')
+    for (let i = 1; i < depth; i++) {
+      const inner = map.get('in')
+      map = inner instanceof Y.Map ? inner : map.set('in', new Y.Map<unknown>())
+    }
+    return map
+  }
+  const writes: Record<string, (doc: Y.Doc) => void> = {
+    'a key': doc => doc.getMap('m').set('__proto__', 1),
+    'another key': doc => doc.getMap('m').set('constructor', 1),
+    'a root': doc => doc.getArray('prototype').push([1]),
+    'a key in a value': doc => doc.getMap('m').set('k', JSON.parse('{"__proto__":1}')),
+    'a key in an embed': doc => doc.getText('t').insertEmbed(0, JSON.parse('{"__proto__":1}')),
+    'a format': doc => doc.getText('t').insert(0, 'x', JSON.parse('{"constructor":true}')),
+    'an element': doc => doc.getXmlFragment('x').insert(0, [new Y.XmlElement('__proto__')]),
+    'an attribute': doc => doc.getXmlElement('x').setAttribute('__proto__', '1'),
+    'values too deep': doc => doc.getMap('m').set('k', nested(NESTING_DEPTH_MAX + 1)),
+    'types too deep': doc => innermost(doc, NESTING_DEPTH_MAX).set('in', new Y.Map())
+  }
+  for (const [what, write] of Object.entries(writes)) {
+    const doc = new Y.Doc()
+    const heard: LendError[] = []
+    boundDocument(doc, error => heard.push(error))
+    if (what === 'types too deep') innermost(doc, NESTING_DEPTH_MAX)
+    const before = Y.encodeStateAsUpdate(doc)
+    const error = refusal(() => write(doc))
+    assert.is(error?.code, 'BAD_UPDATE', what)
+    assert.equal(heard, [error], what)
+    assert.equal(Y.encodeStateAsUpdate(doc), before, what)
+    assert.is(
+      refusal(() => doc.getMap('fine').set('k', { proto: 1 })),
+      null
+    )
+  }
+  assert.is(
+    refusal(() => bounded().getMap('m').set('k', nested(NESTING_DEPTH_MAX))),
+    null
+  )
+})
 
 bound.run()

@@ -1,6 +1,7 @@
 /** The access list with its past: each data entry is judged at its own place, now and years later. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { copyList } from '../../../packages/engine/src/access/standing.ts'
 import { SHARE_DOCUMENT } from '../../../packages/engine/src/bytes/ids.ts'
 import { signEntry } from '../../../packages/engine/src/entry/entry.ts'
 import { AccessHistory } from '../../../packages/engine/src/log/history.ts'
@@ -30,6 +31,39 @@ test('a data entry is judged by who could write at its place, not by who can now
   const reader = readerOf(share)
   assert.is(reader.judgeData(before, beforeSeq), null)
   assert.is(reader.judgeData(before, share.scribe.state.seq + 1)?.code, 'NOT_OWNER')
+})
+
+test('one account entry that puts a device out and lets another in changes who may write', () => {
+  const share = new Share(seededDice(6))
+  const { owner, scribe } = share
+  const old = owner.addDevice()
+  scribe.take(share.accountEntry(owner))
+  owner.remove([old])
+  const fresh = owner.addDevice()
+  scribe.take(share.accountEntry(owner))
+  share.remove()
+  scribe.refuses(share.update(old), 'NOT_OWNER')
+  scribe.take(share.update(fresh))
+})
+
+test('the list is one object that each entry advances, and a copy of it stays as it was', () => {
+  const share = new Share(seededDice(7))
+  const { owner, list } = share
+  const library = owner.library
+  const bob = new Account(share.dice)
+  const copies = [list, library].map(one => [copyList(one), text(one)] as const)
+  const second = owner.addDevice()
+  share.scribe.take(share.accountEntry(owner))
+  share.admit(bob)
+  share.invited()
+  share.remove(bob)
+  share.admit(new Account(share.dice))
+  owner.remove([second])
+  share.scribe.take(share.accountEntry(owner))
+  assert.is(share.list, list)
+  assert.is(owner.library, library)
+  for (const [copy, before] of copies) assert.is(text(copy), before)
+  assert.is.not(text(list), copies[0]?.[1])
 })
 
 test('an entry that names an access entry after its place is refused', () => {

@@ -252,6 +252,15 @@ test('a drop releases its document for ever and leaves the others', () => {
   scribe.take(share.update())
 })
 
+test('the first document is never dropped, and any other may be', () => {
+  const { share, scribe, owner } = world(31)
+  scribe.take(share.update())
+  scribe.refuses(share.drop(owner.device, SHARE_DOCUMENT), 'BAD_ENTRY')
+  scribe.refuses(share.drop(owner.device, SHARE_DOCUMENT, { ctr: 1 }), 'BAD_ENTRY')
+  scribe.take(share.drop(owner.device, ITEM))
+  scribe.take(share.update())
+})
+
 test('the stop releases all content, keeps the access entries and takes no data after', () => {
   const { share, scribe, owner } = world(19)
   scribe.take(share.update())

@@ -2,16 +2,18 @@
  * Statements from intents: what an author writes, decided against the access list it knows. When the list has moved on
  * (ACCESS_CONFLICT) the intent is decided anew; nothing here is signed blindly twice. Null: there is nothing to do.
  */
-import { type AccountId, hex, type LogId } from '../bytes/ids.ts'
+import { type AccountId, hex, type LogId, same } from '../bytes/ids.ts'
 import type { Dice, Suite } from '../crypto/suite.ts'
 import type { Entry } from '../entry/entry.ts'
+import { sinceReset } from './account-proof.ts'
 import { type Invite, type InviteKeys, inviteKeys } from './invite.ts'
-import { accountSealingKeys, commitment, type DeviceKeys, rootKeys, sealName, sealPrevious } from './keys.ts'
+import { openInvites } from './invites.ts'
+import { commitment, type DeviceKeys, sealName, sealPrevious } from './keys.ts'
 import { joinProofParts, type LibraryList } from './library-list.ts'
 import { type Preview, sealPreview } from './preview.ts'
-import { invitesVoidedBy, openInvites, ownerLibrary, type ShareList } from './share-list.ts'
+import { invitesVoidedBy, ownerLibrary, type ShareList } from './share-list.ts'
 import type {
-  CreateLibrary,
+  AccountStatement,
   CreateShare,
   InviteStatement,
   JoinShare,
@@ -20,28 +22,7 @@ import type {
   Seal
 } from './statement.ts'
 
-/** The first statement of an account's library. */
-export function authorLibrary(
-  suite: Suite,
-  o: { log: LogId; entropy: Uint8Array; device: DeviceKeys; epochKey: Uint8Array; name: string },
-  dice: Dice
-): CreateLibrary {
-  const root = rootKeys(suite, o.entropy)
-  return {
-    type: 'create-library',
-    rootKey: root.signing.publicKey,
-    rootSignature: suite.sign(root.signing.secretKey, 'device of account', o.device.id, o.device.sealing.publicKey),
-    deviceSealingKey: o.device.sealing.publicKey,
-    recoverySealingKey: root.recovery.publicKey,
-    accountSealingKey: accountSealingKeys(suite, o.epochKey).publicKey,
-    commitment: commitment(suite, o.log, 1, o.epochKey),
-    deviceBox: suite.sealTo(o.device.sealing.publicKey, o.epochKey, dice),
-    recoveryBox: suite.sealTo(root.recovery.publicKey, o.epochKey, dice),
-    name: sealName(suite, o.log, o.epochKey, o.name, dice)
-  }
-}
-
-/** The first statement of a share. */
+/** The first statement of a share. @param o.proof the owner's library entries from its `create` on */
 export function authorShare(
   suite: Suite,
   o: {
@@ -60,7 +41,7 @@ export function authorShare(
     type: 'create-share',
     owner: o.owner.account,
     nonce: o.nonce,
-    proof: o.proof,
+    proof: sinceReset(o.proof),
     leaseMs: o.leaseMs,
     relayKey: o.relayKey,
     commitment: commitment(suite, o.log, 1, o.epochKey),
@@ -97,7 +78,10 @@ export function authorInvite(
   }
 }
 
-/** A join by a link's holder; null when its account is in already. */
+/**
+ * A join by a link's holder; null when its account is in already.
+ * @param o.accountProof the account's library entries from its `create` on; what the share has already is left out
+ */
 export function authorJoin(
   suite: Suite,
   list: ShareList,
@@ -123,16 +107,64 @@ export function authorJoin(
     invite: o.keys.id,
     proof: suite.sign(o.keys.signing.secretKey, 'join', ...joinProofParts(place, account)),
     account,
-    accountProof: o.accountProof,
+    accountProof: newsOf(list, o.account, o.accountProof),
     box: suite.sealTo(o.account.sealingKey, o.epochKey, dice),
     name: sealName(suite, list.log, o.epochKey, o.name, dice)
   }
 }
 
 /**
+ * What a share lacks of an account's library.
+ * @param proof the library's entries from its `create` on
+ * @returns null when it lacks nothing, knows more than `library` does, or another branch that only a reset can heal
+ */
+export function authorAccount(
+  list: ShareList,
+  library: LibraryList,
+  proof: readonly Uint8Array[]
+): AccountStatement | null {
+  const entries = newsOf(list, library, proof)
+  return entries.length > 0 ? { type: 'account', account: library.account, entries } : null
+}
+
+/**
+ * Whether a share is behind its account's library: there is something to show, and devices or sealing key differ.
+ * @param library the account's own, as its device has verified it
+ */
+export function isAccountDue(list: ShareList, library: LibraryList): boolean {
+  const folded = list.accounts.get(hex(library.account))
+  if (!folded || lacks(folded, library) === 0) return false
+  const devices = [...library.devices.keys()]
+  return (
+    !same(folded.sealingKey, library.sealingKey) ||
+    devices.length !== folded.devices.size ||
+    devices.some(device => !folded.devices.has(device))
+  )
+}
+
+function newsOf(list: ShareList, library: LibraryList, proof: readonly Uint8Array[]): readonly Uint8Array[] {
+  const known = list.accounts.get(hex(library.account))
+  return known ? proof.slice(proof.length - lacks(known, library)) : sinceReset(proof)
+}
+
+/**
+ * How many of a library's newest entries can be shown to who has folded `known` of it: what comes after, or what began at
+ * a reset since. Of a fork that it has folded only a reset with a higher number can tell it.
+ */
+function lacks(known: LibraryList, { ids, reset }: LibraryList): number {
+  const order = [...ids]
+  if (reset && !known.ids.has(hex(reset.entry))) {
+    return reset.number > (known.reset?.number ?? 0) ? order.length - order.indexOf(hex(reset.entry)) : 0
+  }
+  const folded = order.indexOf(hex(known.head))
+  return folded < 0 ? 0 : order.length - folded - 1
+}
+
+/**
  * Takes accounts out (or nobody: a rotation) and starts the next epoch, with a seal for everyone and every invite that
- * remains. Who is out already is passed over.
- * @returns null when nobody of `who` is in any more and no rotation is due
+ * lives on. Who is out already is passed over.
+ * @param o.nowMs an invite that has expired by then gets no seal and is void; of a clock that is wrong, links are the only loss
+ * @returns null when nobody of `who` is in any more and no rotation is due; `voided` are the invites that it ends
  */
 export function authorRemoval(
   suite: Suite,
@@ -143,8 +175,9 @@ export function authorRemoval(
   const who = o.who.filter(account => list.members.has(hex(account)))
   if (who.length === 0 && !list.rotationDue && !o.rotate) return null
   const epochKey = dice(32)
-  const voided = invitesVoidedBy(list, who)
-  const dead = new Set(voided.map(invite => hex(invite.id)))
+  const voidedByRule = new Set(invitesVoidedBy(list, who))
+  const ends = (invite: Invite) => voidedByRule.has(invite) || o.nowMs >= invite.expiresMs
+  const open = openInvites(list)
   const out = new Set(who.map(hex))
   const seals: Seal[] = []
   const seal = (to: Uint8Array, sealingKey: Uint8Array) =>
@@ -154,7 +187,7 @@ export function authorRemoval(
     const library = list.accounts.get(key)
     if (!out.has(key) && library) seal(account, library.sealingKey)
   }
-  for (const invite of openInvites(list)) if (!dead.has(hex(invite.id))) seal(invite.id, invite.sealingKey)
+  for (const invite of open) if (!ends(invite)) seal(invite.id, invite.sealingKey)
   const statement: RemoveFromShare = {
     type: 'remove-members',
     who,
@@ -163,5 +196,5 @@ export function authorRemoval(
     seals,
     previous: sealPrevious(suite, list.log, epochKey, o.epochKey, dice)
   }
-  return { statement, epochKey, voided }
+  return { statement, epochKey, voided: open.filter(ends) }
 }

@@ -2,6 +2,7 @@
  * An invite: a key pair named in an access entry, whose secret travels in the fragment of a link. Here are the keys that
  * come from the secret, the state an access list keeps, and the link. Source: docs/PROTOCOL.md, Invites.
  */
+import { crc32 } from '../bytes/crc32.ts'
 import { type AccountId, hex, type InviteId, inviteId, type LogId, logId } from '../bytes/ids.ts'
 import { Reader } from '../bytes/reader.ts'
 import { Writer } from '../bytes/writer.ts'
@@ -71,14 +72,6 @@ export function openInvite(
   return invite
 }
 
-/** The invites after one use of `id`. */
-export function spend(invites: ReadonlyMap<string, Invite>, id: InviteId): ReadonlyMap<string, Invite> {
-  const invite = invites.get(hex(id))
-  if (!invite) return invites
-  const left = invite.left - 1
-  return new Map(invites).set(hex(id), { ...invite, left, state: left === 0 ? 'used' : 'open' })
-}
-
 /** The fragment of a link, base64url. @param link its relay's address is at most 1,024 bytes */
 export function encodeLink(link: Link): string {
   const bytes = new Writer()
@@ -89,16 +82,17 @@ export function encodeLink(link: Link): string {
     .bytes(link.log)
     .bytes(link.secret)
     .finish()
-  return toBase64Url(bytes)
+  return toBase64Url(new Writer().bytes(bytes).u32(crc32(bytes)).finish())
 }
 
 /**
  * Reads a link, or only its fragment.
- * @throws Refusal BAD_FRAME when it is cut off, of another version or not in its one encoding
+ * @throws Refusal BAD_FRAME when it is cut off, miscopied, of another version or not in its one encoding
  */
 export function decodeLink(text: string): Link {
   const fragment = text.slice(text.indexOf('#') + 1).trim()
-  const r = new Reader(fromBase64Url(fragment), 'BAD_FRAME', 'link')
+  const bytes = fromBase64Url(fragment)
+  const r = new Reader(bytes, 'BAD_FRAME', 'link')
   if (r.u8() !== LINK_VERSION) r.fail('it is of another version')
   const kind = r.flag() ? 'device' : 'share'
   const link: Link = {
@@ -108,7 +102,9 @@ export function decodeLink(text: string): Link {
     log: logId(r.bytes(32)),
     secret: r.bytes(32)
   }
+  const checksum = r.u32()
   r.end()
+  if (checksum !== crc32(bytes.subarray(0, -4))) r.fail('a letter of it is wrong')
   if (!/^wss?:\/\/[^\s#]+$/.test(link.relayUrl)) r.fail('its relay address is not ws:// or wss://')
   return link
 }

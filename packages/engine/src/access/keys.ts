@@ -2,13 +2,11 @@
  * The keys of accounts, devices and epochs, and how epoch keys reach those who may have them.
  * Source: docs/PROTOCOL.md, Keys.
  */
-import { type AccountId, type DeviceId, deviceId, type LogId, same } from '../bytes/ids.ts'
+import { type DeviceId, deviceId, type LogId } from '../bytes/ids.ts'
 import { concat, Writer } from '../bytes/writer.ts'
 import { pad, unpad } from '../crypto/padding.ts'
 import type { Dice, KeyPair, Suite } from '../crypto/suite.ts'
 import { NAME_BYTES_MAX } from '../limits.ts'
-import type { InviteKeys } from './invite.ts'
-import type { Statement } from './statement.ts'
 
 export interface DeviceKeys {
   readonly id: DeviceId
@@ -56,6 +54,37 @@ export function sealPrevious(
   return suite.seal(suite.mac(epochKey, 'previous epoch'), previous, log, dice)
 }
 
+/**
+ * The keys of epochs before a reset, under the new one: who is in from there on can read what stands before it.
+ * @param earlier epoch → 32-byte key, at most EARLIER_KEYS_MAX
+ */
+export function sealEarlier(
+  suite: Suite,
+  log: LogId,
+  epochKey: Uint8Array,
+  earlier: ReadonlyMap<number, Uint8Array>,
+  dice: Dice
+): Uint8Array {
+  const w = new Writer()
+  for (const [epoch, key] of [...earlier].sort(([a], [b]) => a - b)) w.u32(epoch).bytes(key)
+  return suite.seal(suite.mac(epochKey, 'earlier epochs'), w.finish(), log, dice)
+}
+
+/** @returns epoch → 32-byte key; null when it does not open or is of another shape */
+export function openEarlier(
+  suite: Suite,
+  log: LogId,
+  epochKey: Uint8Array,
+  sealed: Uint8Array
+): Map<number, Uint8Array> | null {
+  const bytes = suite.open(suite.mac(epochKey, 'earlier epochs'), sealed, log)
+  if (!bytes || bytes.length % 36 !== 0) return null
+  const keys = new Map<number, Uint8Array>()
+  const view = new DataView(bytes.buffer, bytes.byteOffset)
+  for (let at = 0; at < bytes.length; at += 36) keys.set(view.getUint32(at), bytes.slice(at + 4, at + 36))
+  return keys
+}
+
 /** Seals a self-chosen name so that those in the share can read it and the relay can't. @param name NAME_BYTES_MAX */
 export function sealName(suite: Suite, log: LogId, epochKey: Uint8Array, name: string, dice: Dice): Uint8Array {
   const bytes = new TextEncoder().encode(name)
@@ -73,73 +102,6 @@ export function openName(suite: Suite, log: LogId, epochKey: Uint8Array, sealed:
   } catch {
     return null
   }
-}
-
-/** Whose boxes can be opened: an account in all its library's epochs, or the holder of an invite's secret. */
-export interface KeyHolder {
-  readonly account: AccountId | null
-  readonly sealingKeys: readonly KeyPair[]
-  readonly invite: InviteKeys | null
-}
-
-/**
- * Collects the epoch keys of a share that the holder can open, newest seal first, then backwards along `previous`.
- * @param statements all access statements so far, in order
- * @param known epoch → key found before; nothing is opened twice
- * @returns epoch → 32-byte key, each one checked against its commitment
- */
-export function epochKeys(
-  suite: Suite,
-  log: LogId,
-  statements: readonly Statement[],
-  holder: KeyHolder,
-  known: ReadonlyMap<number, Uint8Array> = new Map()
-): Map<number, Uint8Array> {
-  const keys = new Map(known)
-  const commitments = new Map<number, Uint8Array>()
-  const previous = new Map<number, Uint8Array>()
-  const boxes: { epoch: number; box: Uint8Array; by: readonly KeyPair[] }[] = []
-  let epoch = 0
-  const mine = (id: Uint8Array) => holder.account !== null && same(id, holder.account)
-  const byInvite = (id: Uint8Array) => (holder.invite && same(id, holder.invite.id) ? [holder.invite.sealing] : null)
-  for (const s of statements) {
-    if (s.type === 'create-share') {
-      epoch = 1
-      commitments.set(epoch, s.commitment)
-      if (mine(s.owner)) boxes.push({ epoch, box: s.ownerBox, by: holder.sealingKeys })
-    } else if (s.type === 'remove-members') {
-      epoch++
-      commitments.set(epoch, s.commitment)
-      previous.set(epoch, s.previous)
-      for (const { to, box } of s.seals) {
-        const by = mine(to) ? holder.sealingKeys : byInvite(to)
-        if (by) boxes.push({ epoch, box, by })
-      }
-    } else if (s.type === 'join-share' && mine(s.account)) {
-      boxes.push({ epoch, box: s.box, by: holder.sealingKeys })
-    } else if (s.type === 'invite') {
-      const by = byInvite(s.invite)
-      if (by) boxes.push({ epoch, box: s.box, by })
-    }
-  }
-  // What was known of another list (a relay that went back) opens nothing here.
-  for (const [at, key] of known) {
-    const wanted = commitments.get(at)
-    if (!wanted || !same(commitment(suite, log, at, key), wanted)) keys.delete(at)
-  }
-  const keep = (at: number, key: Uint8Array | null) => {
-    const wanted = commitments.get(at)
-    if (key && wanted && same(commitment(suite, log, at, key), wanted)) keys.set(at, key)
-  }
-  for (const { epoch: at, box, by } of boxes) {
-    for (const pair of by) if (!keys.has(at)) keep(at, suite.openSealed(pair, box))
-  }
-  for (let at = epoch; at > 1; at--) {
-    const key = keys.get(at)
-    const sealed = previous.get(at)
-    if (key && sealed && !keys.has(at - 1)) keep(at - 1, suite.open(suite.mac(key, 'previous epoch'), sealed, log))
-  }
-  return keys
 }
 
 /** What a member's device signs to show a hub that its account is a member now, and that it is this device. */

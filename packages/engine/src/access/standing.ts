@@ -2,9 +2,9 @@
  * What a device may ask of a log, by its access list: the one place where a relay looks before it serves.
  * Source: docs/PROTOCOL.md, Access.
  */
-import { type AccountId, type DeviceId, type EntryId, hex } from '../bytes/ids.ts'
-import type { LibraryList } from './library-list.ts'
-import { accountOfDevice, ownerLibrary, type ShareList } from './share-list.ts'
+import { type AccountId, type DeviceId, type EntryId, hex, same } from '../bytes/ids.ts'
+import { copyLibrary, type LibraryList } from './library-list.ts'
+import { accountOfDevice, copyShare, ownerLibrary, type ShareList } from './share-list.ts'
 
 export type AccessList = LibraryList | ShareList
 
@@ -26,8 +26,19 @@ export function writers(list: AccessList): ReadonlySet<string> {
   return new Set((list.kind === 'library' ? list : ownerLibrary(list)).devices.keys())
 }
 
+/** A list to try entries on, which leaves the given one as it is. */
+export function copyList(list: AccessList): AccessList {
+  return list.kind === 'library' ? copyLibrary(list) : copyShare(list)
+}
+
 function inLibrary(list: LibraryList, device: DeviceId): Standing {
-  if (list.devices.has(hex(device))) return { is: 'owner', account: list.account }
+  // The root key reads, to recover, and writes nothing but a reset.
+  if (same(device, list.rootKey)) return { is: 'owner', account: list.account }
+  if (list.devices.has(hex(device))) {
+    return list.stopped
+      ? { is: 'former', account: list.account, ended: list.stopped }
+      : { is: 'owner', account: list.account }
+  }
   const gone = list.gone.get(hex(device))
   return gone ? { is: 'former', account: list.account, ended: gone.entry } : STRANGER
 }
@@ -48,14 +59,8 @@ function inShare(list: ShareList, device: DeviceId): Standing {
   return former ? { is: 'former', account, ended: former.ended } : STRANGER
 }
 
-/** A device that its own account has put out: all access entries there are tell it so. */
+/** A device that its own account has put out is told so, and nothing that came later. */
 function goneFromShare(list: ShareList, device: DeviceId): Standing {
-  const key = hex(device)
-  for (const library of list.accounts.values()) {
-    if (library.gone.has(key)) {
-      const former = list.former.get(hex(library.account))
-      return { is: 'former', account: library.account, ended: former?.ended ?? list.head }
-    }
-  }
-  return STRANGER
+  const former = list.formerDevices.get(hex(device))
+  return former ? { is: 'former', account: former.account, ended: former.ended } : STRANGER
 }

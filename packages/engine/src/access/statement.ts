@@ -8,7 +8,7 @@ import { Writer } from '../bytes/writer.ts'
 import { paddedBytes } from '../crypto/padding.ts'
 import { SEALED_BOX_BYTES, SEALED_BYTES } from '../crypto/suite.ts'
 import {
-  ACCESS_BYTES_MAX,
+  EARLIER_KEYS_MAX,
   INVITE_USES_MAX,
   INVITES_MAX,
   LEASE_MS_MAX,
@@ -16,6 +16,7 @@ import {
   MEMBERS_MAX,
   NAME_BYTES_MAX,
   PREVIEW_BYTES_MAX,
+  PROOF_BYTES_MAX,
   PROOF_ENTRIES_MAX
 } from '../limits.ts'
 
@@ -78,7 +79,7 @@ interface VoidStatement {
   readonly invite: InviteId
 }
 
-interface JoinLibrary {
+export interface JoinLibrary {
   readonly type: 'join-library'
   readonly invite: InviteId
   /** Of the invite's key, see joinProofParts. */
@@ -138,6 +139,25 @@ interface UntilPolicy {
   readonly untilMs: number | null
 }
 
+/** The root key's word: from now on one new device alone is the account. Its author is the root key. */
+export interface ResetLibrary {
+  readonly type: 'reset'
+  /** Above that of any reset before, and at least the time in ms: of two branches the higher one wins. */
+  readonly number: number
+  readonly device: DeviceId
+  /** Of the device, see resetParts. */
+  readonly deviceSignature: Uint8Array
+  readonly deviceSealingKey: Uint8Array
+  readonly recoverySealingKey: Uint8Array
+  readonly accountSealingKey: Uint8Array
+  readonly epoch: number
+  readonly commitment: Uint8Array
+  readonly deviceBox: Uint8Array
+  readonly recoveryBox: Uint8Array
+  /** The keys of epochs before, under the new one. See sealEarlier. */
+  readonly earlier: Uint8Array
+}
+
 interface StopStatement {
   readonly type: 'stop'
 }
@@ -156,8 +176,9 @@ export type Statement =
   | LeasePolicy
   | UntilPolicy
   | StopStatement
+  | ResetLibrary
 
-/** The first byte of a statement. 14 is kept for `reset`. */
+/** The first byte of a statement. */
 export const STATEMENT_NUMBERS: Readonly<Record<Statement['type'], number>> = {
   'create-library': 1,
   'create-share': 2,
@@ -171,9 +192,12 @@ export const STATEMENT_NUMBERS: Readonly<Record<Statement['type'], number>> = {
   'remove-members': 10,
   lease: 11,
   until: 12,
-  stop: 13
+  stop: 13,
+  reset: 14
 }
 
+/** A number and a key for each epoch. */
+const EARLIER_BYTES_MAX = SEALED_BYTES + EARLIER_KEYS_MAX * (4 + 32)
 const SEALED_NAME_BYTES_MAX = SEALED_BYTES + paddedBytes(NAME_BYTES_MAX)
 const SEALED_PREVIEW_BYTES_MAX = SEALED_BYTES + paddedBytes(PREVIEW_BYTES_MAX)
 const SEALS_MAX = MEMBERS_MAX + INVITES_MAX + 1
@@ -243,6 +267,11 @@ export function encodeStatement(s: Statement): Uint8Array {
     case 'until':
       w.bytes(s.member).optional(s.untilMs, ms => w.u53(ms))
       break
+    case 'reset':
+      w.u53(s.number).bytes(s.device).bytes(s.deviceSignature).bytes(s.deviceSealingKey)
+      w.bytes(s.recoverySealingKey).bytes(s.accountSealingKey).u32(s.epoch)
+      w.bytes(s.commitment).bytes(s.deviceBox).bytes(s.recoveryBox).sized(s.earlier)
+      break
     case 'leave':
     case 'stop':
       break
@@ -261,7 +290,7 @@ export function decodeStatement(payload: Uint8Array): Statement {
 function readStatement(r: Reader): Statement {
   const key = () => r.bytes(32)
   const box = () => r.bytes(KEY_BOX_BYTES)
-  const entries = () => r.list(PROOF_ENTRIES_MAX, () => r.sized(ACCESS_BYTES_MAX))
+  const entries = () => readProof(r)
   const name = () => r.sized(SEALED_NAME_BYTES_MAX)
   const number = r.u8()
   switch (number) {
@@ -346,9 +375,34 @@ function readStatement(r: Reader): Statement {
       return { type: 'until', member: accountId(key()), untilMs: r.optional(() => r.u53()) }
     case STATEMENT_NUMBERS.stop:
       return { type: 'stop' }
+    case STATEMENT_NUMBERS.reset:
+      return {
+        type: 'reset',
+        number: r.u53(),
+        device: deviceId(key()),
+        deviceSignature: r.bytes(64),
+        deviceSealingKey: key(),
+        recoverySealingKey: key(),
+        accountSealingKey: key(),
+        epoch: r.u32(),
+        commitment: key(),
+        deviceBox: box(),
+        recoveryBox: box(),
+        earlier: r.sized(EARLIER_BYTES_MAX)
+      }
     default:
       return r.fail(`number ${number} is not a statement of this version`)
   }
+}
+
+/** Library entries that prove an account: at most PROOF_ENTRIES_MAX, of PROOF_BYTES_MAX together. */
+export function readProof(r: Reader): Uint8Array[] {
+  let left = PROOF_BYTES_MAX
+  return r.list(PROOF_ENTRIES_MAX, () => {
+    const entry = r.sized(left)
+    left -= entry.length
+    return entry
+  })
 }
 
 function readLease(r: Reader): number | null {

@@ -1,11 +1,13 @@
 /**
- * Keeps a document that this device writes within the size of one snapshot. What is too big is refused at the edit, by an
- * error in the app's own call, and not at a compaction hours later when nothing can be done about it any more.
- * What devices publish is checked by its readers (check.ts); this is for the writer's sake.
+ * Keeps a document that this device writes within what its readers take: the size of one snapshot, and what check.ts lets
+ * pass. Anything else is refused at the edit, by an error in the app's own call, and not at a compaction hours later or
+ * by readers who put it aside, when nothing can be done about it any more.
  */
+import * as encoding from 'lib0/encoding'
 import * as Y from 'yjs'
 import { LendError } from '../errors.ts'
 import { SNAPSHOT_BYTES_MAX } from '../limits.ts'
+import { checkUpdate } from './check.ts'
 import { bounds, wrapYjs } from './writes.ts'
 
 /** What a struct takes beside its content: ids, parent, key. */
@@ -14,7 +16,8 @@ const STRUCT_BYTES = 64
 const SPLITS = 8
 
 /**
- * Bounds a document for as long as it lives.
+ * Bounds a document for as long as it lives: a local edit throws DOCUMENT_TOO_BIG or BAD_UPDATE and changes nothing. Whole
+ * updates of other documents (`Y.applyUpdate`) are not looked at here.
  * @param onRefused told before the same error is thrown at the writer: Yjs swallows what is thrown while it fills a new
  *   nested Y.Text, so there this is the only word
  * @param bytesMax of its state as one update
@@ -32,19 +35,31 @@ export function boundDocument(
     bytes += inTransaction + SPLITS * update.length
     inTransaction = 0
   })
+  const refuse = (error: LendError): never => {
+    onRefused(error)
+    throw error
+  }
   bounds.set(doc, item => {
     const size = contentBytes(item.content) + STRUCT_BYTES
     if (bytes + inTransaction + size > bytesMax) {
       bytes = Y.encodeStateAsUpdate(doc).length
       inTransaction = 0
-      if (bytes + size > bytesMax) {
-        const error = tooBig(bytes, size, bytesMax)
-        onRefused(error)
-        throw error
-      }
+      if (bytes + size > bytesMax) refuse(tooBig(bytes, size, bytesMax))
     }
+    const judged = checkUpdate(updateOf(item), doc)
+    if (judged.verdict === 'bad') refuse(judged.error)
     inTransaction += size
   })
+}
+
+/** The update that would bring this item alone. */
+function updateOf(item: Y.Item): Uint8Array {
+  const encoder = new Y.UpdateEncoderV1()
+  const { client, clock } = item.id
+  for (const n of [1, 1, client, clock]) encoding.writeVarUint(encoder.restEncoder, n)
+  item.write(encoder, 0)
+  encoding.writeVarUint(encoder.restEncoder, 0)
+  return encoder.toUint8Array()
 }
 
 function contentBytes(content: Y.Item['content']): number {

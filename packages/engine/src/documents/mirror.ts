@@ -14,6 +14,20 @@ import { encodeSettled } from './pending.ts'
  * @returns one update, format V1, to publish; null when the copy lacked nothing
  */
 export function difference(from: Y.Doc, copy: Y.Doc): Uint8Array | null {
+  return bring(copy, lacking(from, copy))
+}
+
+/**
+ * What the copy lacks of the item as the item is now. It may still hold what was deleted: it is for `bring` alone, and
+ * neither kept nor sent. Two steps, so that an item's state can be made durable before a copy has it.
+ */
+export function lacking(from: Y.Doc, copy: Y.Doc): Uint8Array {
+  // What waits stays behind: raw as it is, a snapshot of the copy would carry it.
+  return encodeSettled(from, Y.encodeStateVector(copy))
+}
+
+/** Gives the copy what it lacked, whatever else it was given meanwhile. @returns as `difference` does */
+export function bring(copy: Y.Doc, lacked: Uint8Array): Uint8Array | null {
   if (!copy.gc) throw new Error('a copy without gc would publish what was deleted')
   const emitted: Uint8Array[] = []
   const collect = (update: Uint8Array): void => {
@@ -21,8 +35,7 @@ export function difference(from: Y.Doc, copy: Y.Doc): Uint8Array | null {
   }
   copy.on('update', collect)
   try {
-    // What waits stays behind: raw as it is, a snapshot of the copy would carry it.
-    applyEntry(copy, encodeSettled(from, Y.encodeStateVector(copy)), 'mirror')
+    applyEntry(copy, lacked, 'mirror')
   } finally {
     copy.off('update', collect)
   }

@@ -37,7 +37,7 @@ export class AccessHistory {
     this.#suite = suite
   }
 
-  /** Null before `create`. */
+  /** Null before `create`. The next entry advances it in place: who wants to keep one, or try entries on it, copies it. */
   get list(): AccessList | null {
     return this.#list
   }
@@ -53,6 +53,11 @@ export class AccessHistory {
   /** The place of an access entry in the list, from 0; null when it is not in it. */
   indexOf(id: Uint8Array): number | null {
     return this.#indexById.get(hex(id)) ?? null
+  }
+
+  /** Relay time of an access entry, as a device's admission or end names it; null when it is not in the list. */
+  timeOf(id: Uint8Array): number | null {
+    return this.#records[this.indexOf(id) ?? -1]?.timeMs ?? null
   }
 
   /**
@@ -73,7 +78,11 @@ export class AccessHistory {
     this.#list = list
     this.#indexById.set(hex(entry.id), this.#records.length)
     this.#records.push({ entry, statement, seq, timeMs })
-    this.#periods.push({ seq, epoch: list.epoch, rotationDue: list.rotationDue, writers: writers(list) })
+    const before = this.#periods.at(-1)?.writers
+    const now = writers(list)
+    // One set for as long as nobody comes or goes: a long list has few of them.
+    const kept = before?.size === now.size && [...now].every(device => before.has(device)) ? before : now
+    this.#periods.push({ seq, epoch: list.epoch, rotationDue: list.rotationDue, writers: kept })
     return null
   }
 

@@ -6,7 +6,7 @@
  * The state is a fold of what is stored and of nothing else. It belongs to one caller and is advanced in place (a copy of
  * every counter for each keystroke would be the price of doing otherwise); a refused entry leaves it as it was.
  */
-import { type DocumentId, type EntryId, entryId, hex, same } from '../bytes/ids.ts'
+import { type DocumentId, type EntryId, entryId, hex, SHARE_DOCUMENT, same } from '../bytes/ids.ts'
 import type { Suite } from '../crypto/suite.ts'
 import { type Cover, coversOf } from '../entry/content.ts'
 import { type Entry, verifyEntry } from '../entry/entry.ts'
@@ -111,12 +111,15 @@ function judgeData(state: LogState, entry: Entry, place: Place): readonly Cover[
   if (!same(entry.log, list.kind === 'library' ? list.account : list.log)) {
     return refuse('FOREIGN_LOG', 'entry: it belongs to another log')
   }
+  if (entry.kind === 'drop' && same(entry.document, SHARE_DOCUMENT)) {
+    return refuse('BAD_ENTRY', 'drop: the first document lasts as long as its log; stop the share instead')
+  }
   const dropped = state.dropped.get(hex(entry.document))
   if (dropped && same(dropped.id, entry.id)) return { taken: false, seq: dropped.seq }
   const trail = trailOf(state, entry.document, entry.author)
   const top = trail?.top ?? 0
   if (entry.ctr <= top) return judgeUsedCtr(trail, entry)
-  if (list.kind === 'share' && list.stopped) return refuse('STOPPED', 'entry: its owner has stopped this share')
+  if (list.stopped) return refuse('STOPPED', 'entry: its owner has stopped this log')
   if (dropped) return refuse('DOCUMENT_DROPPED', 'entry: its document was dropped')
   const refusal = state.access.judgeData(entry, place.seq)
   if (entry.ctr > top + 1 && refusal?.code !== 'RELAY_BEHIND' && refusal?.code !== 'NOT_OWNER') {
@@ -179,7 +182,7 @@ function judgeUsedCtr(trail: Trail | undefined, entry: Entry): Step | Refusal {
 function foldAccess(state: LogState, entry: Entry, place: StoredPlace): number[] {
   advance(state, entry, place)
   const { list } = state.access
-  if (list?.kind !== 'share' || !list.stopped) return []
+  if (!list?.stopped) return []
   const released = [...state.trails.values()].flatMap(trails => [...trails.values()].flatMap(trail => trail.entries()))
   state.trails.clear()
   return release(state, released)

@@ -2,6 +2,7 @@
  * All that travels: one WebSocket message is one frame, its first byte says which. Encoders and decoders stand side by
  * side; the numbers are in this one table. Source: docs/PROTOCOL.md, Frames.
  */
+import { readProof } from '../access/statement.ts'
 import {
   type DeviceId,
   deviceId,
@@ -16,13 +17,7 @@ import {
 } from '../bytes/ids.ts'
 import { Reader } from '../bytes/reader.ts'
 import { Writer } from '../bytes/writer.ts'
-import {
-  ACCESS_BYTES_MAX,
-  FRAME_BYTES_MAX,
-  FRAME_ENTRIES_MAX,
-  PROOF_ENTRIES_MAX,
-  SENTENCE_BYTES_MAX
-} from '../limits.ts'
+import { FRAME_BYTES_MAX, FRAME_ENTRIES_MAX, SENTENCE_BYTES_MAX } from '../limits.ts'
 import { HEAD_BYTES } from '../log/head.ts'
 import { Refusal, type RefusalCode, refusalCode, refusalNumber } from '../refusal.ts'
 import { type Receipt, readReceipt, writeReceipt } from './receipt.ts'
@@ -176,14 +171,14 @@ export interface Refused {
   readonly top: { readonly ctr: number; readonly id: EntryId } | null
 }
 
-/** Both ways: receipts of wipes, to the relay and from it to the owner's devices. */
+/** Device → relay: its own receipt. Relay → owner device: all that wait, when it follows, and each that comes meanwhile. */
 export interface Receipts {
   readonly type: 'receipts'
   readonly log: LogId
   readonly receipts: readonly Receipt[]
 }
 
-/** Owner device → relay: these receipts are in the library; forget them. */
+/** Relay → device: its receipt is durable here. Owner device → relay: these are durable with the owner; forget them. */
 export interface ReceiptsStored {
   readonly type: 'receipts-stored'
   readonly log: LogId
@@ -325,7 +320,7 @@ function readFrame(r: Reader): Frame {
         cursor: r.optional(() => ({ incarnation: incarnationOf(), seq: r.u53() })),
         head: r.optional(() => r.bytes(HEAD_BYTES)),
         invite: r.optional(() => ({ id: inviteId(r.bytes(32)), signature: r.bytes(64) })),
-        accountProof: entries(PROOF_ENTRIES_MAX, ACCESS_BYTES_MAX)
+        accountProof: readProof(r)
       }
     case FRAME_NUMBERS.following:
       return {
