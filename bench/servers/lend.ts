@@ -8,6 +8,8 @@ const LIMITS: Partial<RelayLimits> = {
   handshakesPerMinute: 1_000_000,
   memberAccessPerMinute: 100_000,
   memberAccessBurst: 10_000,
+  createBurst: 1_000_000,
+  networkCreateBurst: 1_000_000,
   stalledMs: 600_000
 }
 

@@ -9,6 +9,7 @@ import type { IncomingMessage } from 'node:http'
 import { type AddressInfo, connect, createServer, type Server, Socket } from 'node:net'
 import { basename, join } from 'node:path'
 import {
+  authorReset,
   type Cover,
   concat,
   type DeviceId,
@@ -21,6 +22,7 @@ import {
   deviceId,
   deviceKeys,
   type Entry,
+  type EntryId,
   encodeFrame,
   encodeHeader,
   encodeStatement,
@@ -42,6 +44,7 @@ import {
   Refusal,
   type RefusalCode,
   type Refused,
+  rootKeys,
   SHARE_DOCUMENT,
   type Statement,
   sealUpdate,
@@ -56,13 +59,16 @@ import * as assert from 'uvu/assert'
 import { type ClientOptions, WebSocket } from 'ws'
 import {
   accessEntry,
+  accountWriter,
   connectRaw,
   dice,
+  libraryEntry,
   makeAccount,
   makeShare,
   NO_HEAD,
   type RawAccount,
   RawClient,
+  randomDocument,
   suite,
   UNSEEN
 } from './raw-client.ts'
@@ -272,7 +278,7 @@ earns('NO_ACCESS', 'whatever a stranger asks of a log', async world => {
 earns('RATE_LIMITED', 'a member that writes access entries one after the other', async world => {
   const { bob, client } = await newMember(world)
   const { share, life } = world
-  const account = () => share.write({ type: 'account', account: bob.account, entries: [] }, bob.device)
+  const account = accountWriter(share, bob)
   for (let i = 0; i < 3; i++) await client.appended(share.log, life, account())
   return entryRefused(client, world, access(world, { type: 'leave' }, bob.device))
 })
@@ -422,9 +428,10 @@ earns('RELAY_BEHIND', 'data that names an access entry which is not there', asyn
 )
 earns('DOCUMENT_DROPPED', 'data of a dropped document', async world => {
   const { owner, share, life } = world
-  const drop = signEntry(suite, { ...headerOf(world), kind: 'drop' }, new Uint8Array(0), secretOf(world))
+  const document = randomDocument()
+  const drop = signEntry(suite, { ...headerOf(world), kind: 'drop', document }, new Uint8Array(0), secretOf(world))
   await owner.appended(share.log, life, drop)
-  return entryRefused(owner, world, data(world))
+  return entryRefused(owner, world, data(world, { document }))
 })
 
 // --- access entries ---
@@ -558,6 +565,42 @@ earns('KNOWN_DEVICE', 'a device that joins its own library', async ({ ann, owner
 earns('ROTATE_INCOMPLETE', 'a rotation that leaves someone out', async world =>
   entryRefused(world.owner, world, access(world, { ...removalOf(world), seals: [] }))
 )
+earns('ACCOUNT_STALE', 'an account entry that brings nothing new', async world => {
+  const { bob, client } = await newMember(world)
+  return entryRefused(client, world, access(world, { type: 'account', account: bob.account, entries: [] }, bob.device))
+})
+earns('LIMIT_ACCESS', 'an invite to a library that has its most bytes', async ({ relay }) => {
+  const bob = makeAccount('Bob')
+  const client = await connectRaw(relay.url, bob.device)
+  const log = logId(bob.account)
+  const life = lifeOf(await client.appended(log, UNSEEN, bob.create))
+  let entry = bob.create
+  for (let bytes = entry.bytes.length; ; ) {
+    entry = libraryEntry(bob, entry.id, { previewBytes: limits.PREVIEW_BYTES_MAX })
+    bytes += entry.bytes.length
+    if (bytes > limits.LIBRARY_BYTES_MAX) break
+    await client.appended(log, life, entry)
+  }
+  client.append(log, life, entry)
+  return answerTo(await client.refused(log))
+})
+earns('RESET_OLD', 'a reset with the number of the one before it', async ({ relay }) => {
+  const bob = makeAccount('Bob')
+  const root = rootKeys(suite, bob.entropy).signing
+  const log = logId(bob.account)
+  const life = lifeOf(await (await connectRaw(relay.url, bob.device)).appended(log, UNSEEN, bob.create))
+  const client = await connectRaw(relay.url, { ...bob.device, id: deviceId(root.publicKey), signing: root })
+  const resetting = (head: EntryId) => {
+    const o = { entropy: bob.entropy, device: deviceKeys(suite, dice(32)), epochKey: dice(32), earlier: new Map() }
+    const statement = authorReset(suite, bob.library, { ...o, timeMs: 1 }, dice)
+    assert.ok(statement)
+    return accessEntry(log, head, { ...bob.device, id: deviceId(root.publicKey), signing: root }, statement)
+  }
+  const first = resetting(bob.create.id)
+  await client.appended(log, life, first)
+  client.append(log, life, resetting(first.id))
+  return answerTo(await client.refused(log))
+})
 earns('DEVICE_REMOVED', 'a share by a device that its library has put out', async ({ relay }) => {
   const bob = makeAccount('Bob')
   const client = await connectRaw(relay.url, bob.device)

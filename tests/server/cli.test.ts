@@ -79,6 +79,9 @@ cliTest('wrong usage is one line and exit code 2', async () => {
     [/--port is missing/, ['start', '--data', data]],
     [/--port wants a number/, ['start', '--port', 'x', '--data', data]],
     [/'--no-such'/, ['start', '--no-such']],
+    [/--limit wants NAME=NUMBER/, ['start', '--port', '0', '--data', data, '--limit', 'connections']],
+    [/"no_such"; there are connections, /, ['start', '--port', '0', '--data', data, '--limit', 'no_such=1']],
+    [/--limit connections: .*>=1/, ['start', '--port', '0', '--data', data, '--limit', 'connections=0']],
     [/choose another --data/, ['start', '--port', '0', '--data', join(file, 'below')]]
   ]
   const ended = await Promise.all(wrong.map(([, args]) => run(...args).ended))
@@ -88,6 +91,18 @@ cliTest('wrong usage is one line and exit code 2', async () => {
     assert.match(err, wrong[i]?.[0] ?? /^$/)
     assert.is(err.trim().split('\n').length, 1, err)
   }
+})
+
+cliTest('a limit that is named is kept', async () => {
+  const relay = run('start', '--port', '0', '--data', await newData(), '--limit', 'connections=1')
+  const url = (await relay.ready).split(' ')[3] ?? ''
+  await connectRaw(url, makeAccount().device)
+  await connectRaw(url, makeAccount().device).then(
+    () => assert.unreachable(),
+    () => {}
+  )
+  relay.child.kill('SIGTERM')
+  assert.is((await relay.ended).code, 0)
 })
 
 cliTest('a directory that is open in another process is refused by name', async () => {

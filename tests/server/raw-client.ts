@@ -15,6 +15,7 @@ import {
   authorShare,
   ClientSession,
   type Cover,
+  copyList,
   type DeviceKeys,
   type Dice,
   type DocumentId,
@@ -72,6 +73,7 @@ type FrameOf<Type extends Frame['type']> = Frame & { readonly type: Type }
 /** An account with one device. */
 export interface RawAccount {
   readonly account: AccountId
+  readonly entropy: Uint8Array
   readonly device: DeviceKeys
   readonly library: LibraryList
   /** Its proof so far. */
@@ -89,15 +91,16 @@ export function makeAccount(name = 'someone'): RawAccount {
   const create = accessEntry(log, NO_HEAD, device, statement)
   const library = foldLibrary(suite, null, create, statement, { timeMs: null, signatures: true })
   if (library instanceof Refusal) throw library
-  return { account: accountId(account), device, library, create, epochKey }
+  return { account: accountId(account), entropy, device, library, create, epochKey }
 }
 
-/** A second device of an account, let in by an invite of the first. @returns also the library's entries from the start */
-export function addDevice(of: RawAccount): { account: RawAccount; entries: readonly Entry[] } {
-  const log = logId(of.account)
-  const device = deviceKeys(suite, dice(32))
-  const keys = inviteKeys(suite, dice(32))
-  const invite = accessEntry(log, of.create.id, of.device, {
+/** The next entry of an account's library: an invite. @param head the entry before it */
+export function libraryEntry(
+  of: RawAccount,
+  head: EntryId,
+  { keys = inviteKeys(suite, dice(32)), previewBytes = 0 }: { keys?: InviteKeys; previewBytes?: number } = {}
+): Entry {
+  return accessEntry(logId(of.account), head, of.device, {
     type: 'invite',
     invite: keys.id,
     sealingKey: keys.sealing.publicKey,
@@ -106,8 +109,26 @@ export function addDevice(of: RawAccount): { account: RawAccount; entries: reado
     untilMs: null,
     bound: null,
     box: suite.sealTo(keys.sealing.publicKey, of.epochKey, dice),
-    preview: new Uint8Array(0)
+    preview: dice(previewBytes)
   })
+}
+
+/** Writes `account` entries, each with the next entry of the account's library. */
+export function accountWriter(share: RawShare, of: RawAccount): () => Entry {
+  let head = of.create.id
+  return () => {
+    const entry = libraryEntry(of, head)
+    head = entry.id
+    return share.write({ type: 'account', account: of.account, entries: [entry.bytes] }, of.device)
+  }
+}
+
+/** A second device of an account, let in by an invite of the first. @returns also the library's entries from the start */
+export function addDevice(of: RawAccount): { account: RawAccount; entries: readonly Entry[] } {
+  const log = logId(of.account)
+  const device = deviceKeys(suite, dice(32))
+  const keys = inviteKeys(suite, dice(32))
+  const invite = libraryEntry(of, of.create.id, { keys })
   const place = { log, author: device.id, accessHead: invite.id }
   const join = accessEntry(log, invite.id, device, {
     type: 'join-library',
@@ -256,7 +277,24 @@ export class RawShare {
     return sealSnapshot(suite, this.#header('snapshot', document), covers, bytes, this.#keys(), dice)
   }
 
-  #header<Kind extends 'update' | 'snapshot'>(kind: Kind, document: DocumentId) {
+  drop(document: DocumentId): Entry {
+    return signEntry(suite, this.#header('drop', document), new Uint8Array(0), this.owner.device.signing.secretKey)
+  }
+
+  /** What would be written here now; it counts for nothing that comes after. */
+  draft(write: () => Entry): Entry {
+    const { epochKey, entries } = this
+    const [list, length, ctrs] = [copyList(this.list), entries.length, [...this.#ctrs]]
+    const entry = write()
+    this.list = list as ShareList
+    this.epochKey = epochKey
+    entries.length = length
+    this.#ctrs.clear()
+    for (const [document, ctr] of ctrs) this.#ctrs.set(document, ctr)
+    return entry
+  }
+
+  #header<Kind extends 'update' | 'snapshot' | 'drop'>(kind: Kind, document: DocumentId) {
     const ctr = (this.#ctrs.get(hex(document)) ?? 0) + 1
     this.#ctrs.set(hex(document), ctr)
     const { log, list, owner } = this

@@ -1,105 +1,14 @@
 /** The relay without sockets: peers that a test plays itself, and time that it sets. */
-import { join } from 'node:path'
-import { ClientSession, type DeviceKeys, encodeFrame, type Frame, limits, type Refusal } from '@lend/engine'
-import { loadRelayKeys, openLevelStore, type Peer, RelayCore, type Session, type SharedFrame } from '@lend/server'
+import { limits, logId, type Refusal } from '@lend/engine'
+import type { Peer } from '@lend/server'
 import { suite as describe } from 'uvu'
 import * as assert from 'uvu/assert'
-import { dice, makeAccount, makeShare, suite, UNSEEN } from './raw-client.ts'
-import { closeWorlds, newData, tail } from './world.ts'
+import { newCore, PlayedPeer } from './played-peer.ts'
+import { dice, makeAccount, makeShare, UNSEEN } from './raw-client.ts'
+import { closeWorlds, tail } from './world.ts'
 
 const coreTest = describe('relay core')
 coreTest.after.each(closeWorlds)
-
-/** A peer whose buffer fills when it does not read. */
-class PlayedPeer implements Peer {
-  readonly seen: Frame[] = []
-  bufferedBytes = 0
-  isReading = true
-  takes = true
-  closedBy: Refusal | null = null
-  readonly #client: ClientSession
-  #session: Session | null = null
-  #news: () => void = () => {}
-
-  constructor(core: RelayCore, device: DeviceKeys) {
-    this.#client = new ClientSession({ suite, device, relayKey: null, dice })
-    this.#session = core.connect(this)
-    for (const effect of this.#client.start()) if (effect.do === 'send') this.#session.receive(effect.frame)
-  }
-
-  ask(frame: Frame): void {
-    this.#session?.receive(encodeFrame(frame))
-  }
-
-  send(frame: Uint8Array): void {
-    if (!this.isReading) this.bufferedBytes += frame.length
-    // Later, as on a wire.
-    queueMicrotask(() => {
-      for (const effect of this.#client.receive(frame)) {
-        if (effect.do === 'send') this.#session?.receive(effect.frame)
-        if (effect.do === 'deliver') this.seen.push(effect.frame)
-      }
-      this.#news()
-    })
-  }
-
-  sendShared(frame: SharedFrame): void {
-    this.send(frame.bytes)
-  }
-
-  admit(): void {}
-
-  take(frames: boolean): void {
-    this.takes = frames
-  }
-
-  close(refusal: Refusal): void {
-    this.closedBy = refusal
-    this.#news()
-  }
-
-  read(): void {
-    this.isReading = true
-    this.bufferedBytes = 0
-    this.#session?.drained()
-  }
-
-  async until(holds: () => boolean): Promise<void> {
-    while (!holds()) {
-      await new Promise<void>(done => {
-        this.#news = done
-      })
-    }
-  }
-
-  count(type: Frame['type']): number {
-    return this.seen.filter(frame => frame.type === type).length
-  }
-}
-
-async function newCore(clock: () => number): Promise<{ core: RelayCore; close: () => Promise<void> }> {
-  const data = await newData()
-  const store = await openLevelStore({ path: join(data, 'store'), dice })
-  const keys = await loadRelayKeys(suite, data, dice)
-  const core = new RelayCore({
-    suite,
-    store,
-    keys,
-    clock,
-    dice,
-    limits: { socketBufferBytes: 10_000 },
-    onFatal(error) {
-      throw error
-    }
-  })
-  return {
-    core,
-    async close() {
-      await core.close()
-      await store.close()
-    }
-  }
-}
 
 coreTest(
   'a reader whose buffer is full is sent nothing until it drains, and is closed when it never does',
@@ -151,12 +60,73 @@ coreTest(
   }
 )
 
+coreTest('a frame on its way must keep its pace, and one that is not awaited need not', async () => {
+  let nowMs = 0
+  const { core, close } = await newCore(() => nowMs)
+  const peer = new PlayedPeer(core, makeAccount().device)
+  await peer.until(() => core.metrics().sessions === 1)
+  const bytes = (limits.PING_MS / 1000) * 4096
+  const after = (ms: number, moved: number) => {
+    nowMs += ms
+    peer.unfinishedBytes += moved
+    core.tick()
+    return peer.closedBy?.code ?? null
+  }
+  after(0, 1)
+  for (let i = 0; i < 10; i++) assert.is(after(limits.PING_MS, bytes), null)
+  peer.ask({ type: 'ping' })
+  assert.is(after(limits.PING_MS, 0), null, 'the frame was whole, and this is another')
+  assert.is(after(limits.PING_MS - 1, bytes - 1), null)
+  assert.is(after(1, 0), 'STALLED')
+  await close()
+})
+
+coreTest(
+  'a reader on a slow line is served as long as it takes something, and closed when it takes too little',
+  async () => {
+    let nowMs = 0
+    const { core, close } = await newCore(() => nowMs)
+    const reader = new PlayedPeer(core, makeAccount().device)
+    await reader.until(() => core.metrics().sessions === 1)
+    const bytes = (limits.STALLED_MS_MAX / 1000) * 4096
+    const after = (ms: number, moved: number) => {
+      nowMs += ms
+      reader.takenBytes += moved
+      core.tick()
+      return reader.closedBy?.code ?? null
+    }
+    reader.bufferedBytes = 8 * 1024 * 1024
+    after(0, 0)
+    for (let i = 0; i < 10; i++) assert.is(after(limits.STALLED_MS_MAX, bytes), null)
+    assert.is(after(limits.STALLED_MS_MAX, bytes - 1), 'STALLED')
+    await close()
+  }
+)
+
+coreTest('who asks faster than the relay answers is not read until it has answered', async () => {
+  const { core, close } = await newCore(() => 0)
+  const peer = new PlayedPeer(core, makeAccount().device)
+  await peer.until(() => core.metrics().sessions === 1)
+  const follow = () =>
+    peer.ask({ type: 'follow', log: logId(dice(32)), cursor: null, head: null, invite: null, accountProof: [] })
+  follow()
+  assert.is(peer.takes, true, 'one request holds 8 KiB, and 10,000 bytes are allowed')
+  follow()
+  assert.is(peer.takes, false)
+  await peer.until(() => peer.count('refused') === 2)
+  assert.is(peer.takes, true)
+  await close()
+})
+
 coreTest('a session that never proves its device is refused by the clock alone', async () => {
   let nowMs = 0
   const { core, close } = await newCore(() => nowMs)
   const closed: Refusal[] = []
   const peer: Peer = {
+    network: '192.0.2.1',
     bufferedBytes: 0,
+    takenBytes: 0,
+    unfinishedBytes: 0,
     send() {},
     sendShared() {},
     admit() {},

@@ -7,7 +7,16 @@ import { startRelay } from '@lend/server'
 import { suite as describe } from 'uvu'
 import * as assert from 'uvu/assert'
 import { WebSocket } from 'ws'
-import { accessEntry, connectRaw, dice, makeAccount, RawClient, randomDocument, suite } from './raw-client.ts'
+import {
+  accessEntry,
+  accountWriter,
+  connectRaw,
+  dice,
+  makeAccount,
+  RawClient,
+  randomDocument,
+  suite
+} from './raw-client.ts'
 import { bytesOf, closeWorlds, newData, newMember, newWorld, start, tail } from './world.ts'
 
 const limitsTest = describe('relay limits')
@@ -103,7 +112,7 @@ limitsTest('a member writes four access entries, then has to wait; the owner nev
   const world = await newWorld({ clock: () => Date.now() + offsetMs })
   const { share, owner, life } = world
   const { bob, client } = await newMember(world)
-  const account = () => share.write({ type: 'account', account: bob.account, entries: [] }, bob.device)
+  const account = accountWriter(share, bob)
   for (let i = 0; i < 3; i++) await client.appended(share.log, life, account())
   const extra = accessEntry(share.log, share.list.head, bob.device, { type: 'leave' })
   client.append(share.log, life, extra)

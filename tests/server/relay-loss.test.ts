@@ -1,10 +1,10 @@
 /** A relay that lost part of a log: a new life of the log, offers, and members who wait for an owner device. */
 import { cp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { decodeHead, hex, incarnation, type LogId } from '@lend/engine'
+import { decodeHead, hex, incarnation, type LogId, logId } from '@lend/engine'
 import { suite as describe } from 'uvu'
 import * as assert from 'uvu/assert'
-import { connectRaw, makeAccount, type RawClient, type RawShare, UNSEEN } from './raw-client.ts'
+import { addDevice, connectRaw, makeAccount, type RawClient, type RawShare, UNSEEN } from './raw-client.ts'
 import { bytesOf, closeWorlds, newMember, newWorld, tail, type World } from './world.ts'
 
 const lossTest = describe('relay loss')
@@ -167,6 +167,158 @@ lossTest('another hash at the same seq begins a new life', async () => {
   assert.is(hex((await world.owner.followed(share.log, { head: same })).incarnation), hex(world.life))
   assert.is.not(hex((await world.owner.followed(share.log, { head })).incarnation), hex(world.life))
 })
+
+/** The relay has lost a part, and an owner device has shown it. @returns the new life */
+async function loseTail(world: World): Promise<Uint8Array> {
+  await keep(world)
+  const head = await world.owner.appended(world.share.log, world.life, world.share.update('lost'))
+  await lose(world)
+  return (await world.owner.followed(world.share.log, { head })).incarnation
+}
+
+/** What the relay has of the list, told to its owner. */
+async function listAt(world: World): Promise<string[]> {
+  const { share } = world
+  const owner = await connectRaw(world.relay.url, world.ann.device)
+  const { head } = await owner.followed(share.log)
+  const { seq } = decodeHead(head)
+  return (seq > 0 ? await owner.readTo(share.log, seq) : []).filter(({ bytes }) => bytes[1] === 1).map(tail)
+}
+
+lossTest('a link that has expired lets nobody in by an offer, neither into a list nor into none', async () => {
+  for (const isEmpty of [false, true]) {
+    let offsetMs = 0
+    const world = await newWorld({ clock: () => Date.now() + offsetMs })
+    const { share, owner, life } = world
+    const { entry, keys } = share.invite({ expiresMs: Date.now() + 60_000 })
+    await owner.appended(share.log, life, entry)
+    const eve = makeAccount('Eve')
+    const known = [...share.entries]
+    const forged = share.join(eve, keys)
+    if (isEmpty) await loseAll(world)
+    const newLife = isEmpty ? UNSEEN : await loseTail(world)
+    offsetMs = 60_000
+    const client = await connectRaw(world.relay.url, eve.device)
+    const entries = (isEmpty ? [...known, forged] : [forged]).map(({ bytes }) => bytes)
+    client.send({ type: 'offer', log: share.log, incarnation: incarnation(newLife.slice()), entries })
+    assert.is((await client.refused(share.log)).code, 'NO_ACCESS')
+    if (isEmpty) offer(world.owner, share, UNSEEN)
+    if (isEmpty) await world.owner.take('ack', share.log)
+    assert.equal(await listAt(world), known.map(tail))
+  }
+})
+
+lossTest('the same link lets in by an offer before it has expired, as it does without one', async () => {
+  const world = await newWorld()
+  const { share, owner, life } = world
+  const { entry, keys } = share.invite({ expiresMs: Date.now() + 60_000 })
+  await owner.appended(share.log, life, entry)
+  const newLife = await loseTail(world)
+  const bob = makeAccount('Bob')
+  const join = share.join(bob, keys)
+  const client = await connectRaw(world.relay.url, bob.device)
+  client.send({ type: 'offer', log: share.log, incarnation: incarnation(newLife.slice()), entries: [join.bytes] })
+  assert.equal((await client.take('ack', share.log)).ids.map(hex), [hex(join.id)])
+})
+
+lossTest('a member whose link has expired since is let in again by the relay’s own word on its join', async () => {
+  let offsetMs = 0
+  const world = await newWorld({ clock: () => Date.now() + offsetMs })
+  const { share } = world
+  const first = await newMember(world)
+  const head = headOf(first.client)
+  const second = await newMember(world)
+  await loseAll(world)
+  offsetMs = 2 * 3_600_000
+
+  const without = await connectRaw(world.relay.url, second.bob.device)
+  offer(without, share, UNSEEN)
+  assert.is((await without.refused(share.log)).code, 'NO_ACCESS', 'who shows no head may have joined just now')
+
+  const client = await connectRaw(world.relay.url, first.bob.device)
+  const following = await client.followed(share.log, { head })
+  offer(client, share, following.incarnation)
+  // Its own join, and what an owner’s device wrote after it; not the other join, which nobody has vouched for.
+  const ids = (await client.take('ack', share.log)).ids.map(hex)
+  assert.equal(
+    ids,
+    share.entries.slice(0, 4).map(({ id }) => hex(id))
+  )
+  assert.is(share.entries.length, 5)
+
+  const owner = await world.owner.followed(share.log)
+  offer(world.owner, share, owner.incarnation)
+  const rest = (await world.owner.take('ack', share.log)).ids
+  assert.is(rest.length, 5, 'an owner’s device vouches for what it brings')
+})
+
+lossTest('an entry that an owner’s device wrote on top of a join vouches for it, whoever brings both', async () => {
+  let offsetMs = 0
+  const world = await newWorld({ clock: () => Date.now() + offsetMs })
+  const { share } = world
+  const { bob, client } = await newMember(world)
+  const head = headOf(client)
+  await newMember(world)
+  await world.owner.appended(share.log, world.life, share.write({ type: 'lease', leaseMs: 3_600_000 }))
+  await loseAll(world)
+  offsetMs = 2 * 3_600_000
+  const member = await connectRaw(world.relay.url, bob.device)
+  const following = await member.followed(share.log, { head })
+  offer(member, share, following.incarnation)
+  assert.is((await member.take('ack', share.log)).ids.length, share.entries.length)
+})
+
+lossTest(
+  'who came back by a link is former to a relay that lost that, and lets itself in by the relay’s word',
+  async () => {
+    let offsetMs = 0
+    const world = await newWorld({ clock: () => Date.now() + offsetMs, limits: { memberAccessBurst: 10 } })
+    const { share, life } = world
+    const { bob, client } = await newMember(world)
+    await client.appended(share.log, life, share.write({ type: 'leave' }, bob.device))
+    await world.owner.appended(share.log, life, share.remove())
+    await keep(world)
+    const { entry, keys } = share.invite()
+    await world.owner.appended(share.log, world.life, entry)
+    const again = await connectRaw(world.relay.url, bob.device)
+    await again.followed(share.log, { invite: keys })
+    const join = share.join(bob, keys, [])
+    const head = await again.appended(share.log, world.life, join)
+    share.take(join)
+    await lose(world)
+    offsetMs = 2 * 3_600_000
+    const late = await connectRaw(world.relay.url, bob.device)
+    const former = await late.followed(share.log, { head })
+    assert.is(former.standing, 'former')
+    offer(late, share, former.incarnation)
+    assert.is((await late.take('ack', share.log)).ids.length, share.entries.length)
+    assert.is((await late.followed(share.log, { head })).standing, 'waiting')
+  }
+)
+
+lossTest('a device link that has expired lets no device into a library that was lost', async () => {
+  let offsetMs = 0
+  const world = await newWorld({ clock: () => Date.now() + offsetMs })
+  const ann = makeAccount('Ann')
+  const { account, entries } = addDevice(ann)
+  const log = logId(ann.account)
+  const first = await connectRaw(world.relay.url, ann.device)
+  await first.appended(log, UNSEEN, ...entries.slice(0, 2))
+  await loseAll(world)
+  offsetMs = 2 * 3_600_000
+  const thief = await connectRaw(world.relay.url, account.device)
+  thief.send({ type: 'offer', log, incarnation: UNSEEN, entries: entries.map(({ bytes }) => bytes) })
+  assert.is((await thief.refused(log)).code, 'NO_ACCESS')
+  const owner = await connectRaw(world.relay.url, ann.device)
+  owner.send({ type: 'offer', log, incarnation: UNSEEN, entries: entries.map(({ bytes }) => bytes) })
+  assert.is((await owner.take('ack', log)).ids.length, 3, 'its own device may bring it')
+})
+
+/** The highest head that a client was told. */
+function headOf(client: RawClient): Uint8Array {
+  const heads = client.seen.flatMap(frame => ('head' in frame && frame.head ? [frame.head] : []))
+  return heads.reduce((highest, head) => (decodeHead(head).seq > decodeHead(highest).seq ? head : highest))
+}
 
 lossTest('a head that another relay said is no head', async () => {
   const [world, other] = [await newWorld(), await newWorld()]

@@ -43,8 +43,8 @@ async function runRelay(data: string): Promise<void> {
       globalThis.gc?.()
       await sleep(20)
     }
-    const { heapUsed, external, arrayBuffers } = process.memoryUsage()
-    process.send?.(heapUsed + external + arrayBuffers)
+    const { heapUsed, external } = process.memoryUsage()
+    process.send?.(heapUsed + external)
   })
   process.once('disconnect', () => void relay.close().then(() => process.exit(0)))
   process.send?.({ url: relay.url, key: new Uint8Array(relay.key) } satisfies Started)

@@ -7,10 +7,11 @@ import { parseArgs } from 'node:util'
 import { hex } from '@lend/engine'
 import { pino } from 'pino'
 import { z } from 'zod'
+import { checkLimits, type RelayLimits } from './config.ts'
 import { type Relay, startRelay } from './relay.ts'
 import { StoreError } from './store/log-store.ts'
 
-const USAGE = 'usage: lend-relay start --port N --data DIR [--host H] [--origin O ...]'
+const USAGE = 'usage: lend-relay start --port N --data DIR [--host H] [--origin O ...] [--limit NAME=NUMBER ...]'
 
 const flags = z.object({
   port: z
@@ -20,7 +21,8 @@ const flags = z.object({
     .refine(port => port <= 65535, '--port wants a number from 0 to 65535'),
   data: z.string('--data is missing').min(1, '--data wants a directory'),
   host: z.string().min(1, '--host wants an address').default('127.0.0.1'),
-  origin: z.array(z.url('--origin wants an origin like https://app.example')).optional()
+  origin: z.array(z.url('--origin wants an origin like https://app.example')).optional(),
+  limit: z.array(z.string().regex(/^\w+=\d+(\.\d+)?$/, '--limit wants NAME=NUMBER')).default([])
 })
 
 class UsageError extends Error {}
@@ -31,13 +33,14 @@ await main(process.argv.slice(2)).catch(error => {
 })
 
 async function main(args: readonly string[]): Promise<void> {
-  const { port, data, host, origin } = readFlags(args)
+  const { port, data, host, origin, limit } = readFlags(args)
   const logger = pino(pino.destination({ fd: 2, sync: true }))
   const relay = await startRelay({
     port,
     data,
     host,
     logger,
+    limits: readLimits(limit),
     ...(origin ? { origins: origin } : {}),
     onFatal(error) {
       console.error(`lend-relay: ${sentenceOf(error)}`)
@@ -67,7 +70,8 @@ function readFlags(args: readonly string[]): z.infer<typeof flags> {
         port: { type: 'string' },
         data: { type: 'string' },
         host: { type: 'string' },
-        origin: { type: 'string', multiple: true }
+        origin: { type: 'string', multiple: true },
+        limit: { type: 'string', multiple: true }
       }
     })
     if (positionals.length !== 1 || positionals[0] !== 'start') throw new UsageError(USAGE)
@@ -76,6 +80,19 @@ function readFlags(args: readonly string[]): z.infer<typeof flags> {
     if (error instanceof z.ZodError) throw new UsageError(`${error.issues[0]?.message ?? 'wrong flags'}; ${USAGE}`)
     if (error instanceof TypeError) throw new UsageError(`${error.message.split('. ')[0]}; ${USAGE}`)
     throw error
+  }
+}
+
+/** @param given each NAME=NUMBER, of the names in config.ts */
+function readLimits(given: readonly string[]): RelayLimits {
+  const limits = given.map(limit => limit.split('=')).map(([name = '', number]) => [name, Number(number)] as const)
+  try {
+    return checkLimits(Object.fromEntries(limits))
+  } catch (error) {
+    if (!(error instanceof z.ZodError)) throw error
+    const [issue] = error.issues
+    const names = Object.keys(checkLimits()).join(', ')
+    throw new UsageError(`${['--limit', ...(issue?.path ?? [])].join(' ')}: ${issue?.message}; there are ${names}`)
   }
 }
 

@@ -9,13 +9,29 @@ import type { LogStore } from './store/log-store.ts'
 const count = z.number().int().min(1)
 
 const limitsShape = z.strictObject({
-  /** Connections of one network address at a time: a household or an office behind one address. */
+  /** Connections at a time: well under the files that the process may open, for the store needs some too. */
+  connections: count.default(20_000),
+  /** Connections of one network address at a time: a household or an office behind one address, or 64 bits of IPv6. */
   connectionsPerAddress: count.default(1000),
   /** Handshakes of one network address in a minute: each costs a signature. */
   handshakesPerMinute: count.default(6000),
   /** Access entries that one member may write into one log in a minute, and how many at once. */
   memberAccessPerMinute: z.number().positive().default(1),
   memberAccessBurst: count.default(4),
+  /** Logs that one account may create in a minute, and how many at once. */
+  createsPerMinute: z.number().positive().default(1),
+  createBurst: count.default(500),
+  /** Logs that may be created from one network address in a minute, and how many at once. */
+  networkCreatesPerMinute: z.number().positive().default(10),
+  networkCreateBurst: count.default(1000),
+  /** Logs that all sessions of one account may follow: each is in memory, some 20 KB of it. */
+  logsPerAccount: count.default(4000),
+  /** The same for all sessions of one network address. */
+  logsPerNetwork: count.default(20_000),
+  /** Bytes of one log: over it, it takes only what makes it smaller. */
+  logBytes: count.default(1024 * 1024 * 1024),
+  /** Bytes of one log's access entries and drops: they stay for ever, and in memory while it is in use. */
+  logKeptBytes: count.default(64 * 1024 * 1024),
   /** Logs that stay folded in memory while nobody uses them. */
   idleLogs: z.number().int().min(0).default(256),
   /** Reads of the store at once: each holds a page in memory. */
@@ -23,8 +39,12 @@ const limitsShape = z.strictObject({
   /** Receipts of one log that wait for its owner. */
   receiptsPerLog: count.default(1024),
   handshakeMs: count.default(limits.HANDSHAKE_MS_MAX),
+  /** Least pace of what is on its way: 32 kbit/s. Held over `stalledMs` by what is sent, over `pingMs` by what comes. */
+  bytesPerSecondMin: count.default(4096),
   stalledMs: count.default(limits.STALLED_MS_MAX),
   pingMs: count.default(limits.PING_MS),
+  /** Memory for frames that have begun and not ended, and for those made for one reader alone, of all connections. */
+  heldBytes: count.default(256 * 1024 * 1024),
   /** Bytes of a socket's buffer over which nothing more is read for it, and nothing from it. */
   socketBufferBytes: count.default(limits.SOCKET_BUFFER_BYTES_MAX),
   /** Logs one connection may follow. */

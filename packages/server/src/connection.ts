@@ -19,8 +19,10 @@ import {
   type Request,
   refuse
 } from '@lend/engine'
+import type { Ask } from './hosting/asking.ts'
 import { type Followed, type Host, incident, type Requester } from './hosting/host.ts'
-import type { Ask, HostedLog } from './hosting/hosted-log.ts'
+import type { HostedLog } from './hosting/hosted-log.ts'
+import { Pace } from './pace.ts'
 import type { Peer, Session, SharedFrame } from './peer.ts'
 import type { RelayKeys } from './relay-key.ts'
 
@@ -33,6 +35,11 @@ export interface Front {
   closed(connection: Connection): void
 }
 
+/** What a request holds besides its bytes until it is answered: some 8,000 were measured, for it may bring a log into use. */
+const REQUEST_BYTES = 8 * 1024
+/** What each further entry of a request holds besides its bytes. */
+const ENTRY_BYTES = 2 * 1024
+
 interface Proved {
   readonly device: DeviceId
   readonly nonces: Nonces
@@ -44,18 +51,24 @@ export class Connection implements Requester, Session {
   readonly #peer: Peer
   readonly #session: RelaySession
   readonly #sinceMs: number
-  /** Bytes of requests that are not dealt with yet. */
+  /** Bytes that requests hold which are not dealt with yet. */
   #pendingBytes = 0
   #lastProved: Proved | null = null
   #isOpen = true
   #takes = true
-  #blockedSinceMs: number | null = null
+  /** Of the frame that is coming in. */
+  readonly #coming: Pace
+  /** Of what was sent. */
+  readonly #going: Pace
 
   constructor(front: Front, peer: Peer) {
     this.#front = front
     this.#peer = peer
     this.#sinceMs = front.host.now()
-    const { suite, dice } = front.host
+    const { suite, dice, limits } = front.host
+    const { pingMs, stalledMs, bytesPerSecondMin } = limits
+    this.#coming = new Pace({ windowMs: pingMs, bytesPerSecondMin })
+    this.#going = new Pace({ windowMs: stalledMs, bytesPerSecondMin })
     this.#session = new RelaySession({ suite, keys: front.keys.signing, dice, nowMs: this.#sinceMs })
   }
 
@@ -65,6 +78,10 @@ export class Connection implements Requester, Session {
 
   get isBlocked(): boolean {
     return this.#peer.bufferedBytes > this.#front.host.limits.socketBufferBytes
+  }
+
+  get network(): string {
+    return this.#peer.network
   }
 
   get device(): DeviceId {
@@ -85,6 +102,8 @@ export class Connection implements Requester, Session {
 
   receive(bytes: Uint8Array): void {
     if (!this.#isOpen || this.#front.isClosing) return
+    // A frame is whole; the next has a window of its own.
+    this.#coming.rest()
     try {
       this.#act(this.#session.receive(bytes, this.#front.host.now()), bytes.length)
     } catch (error) {
@@ -96,7 +115,7 @@ export class Connection implements Requester, Session {
 
   drained(): void {
     if (!this.#isOpen || this.isBlocked) return
-    this.#blockedSinceMs = null
+    this.#going.rest()
     try {
       this.#flow()
       for (const log of [...this.followed]) log.drained(this)
@@ -143,14 +162,22 @@ export class Connection implements Requester, Session {
   }
 
   tick(nowMs: number): void {
-    const { handshakeMs, stalledMs } = this.#front.host.limits
+    const { handshakeMs, stalledMs, pingMs } = this.#front.host.limits
     const { state } = this.#session
     if (state === 'greeting' || state === 'proving') {
       if (nowMs - this.#sinceMs >= handshakeMs) {
         this.close(refuse('HANDSHAKE_SLOW', `handshake: not done within ${handshakeMs} ms; connect again`))
       }
-    } else if (this.#blockedSinceMs !== null && nowMs - this.#blockedSinceMs >= stalledMs) {
-      this.close(refuse('STALLED', `nothing was taken for ${stalledMs} ms; connect again`))
+      return
+    }
+    const { bufferedBytes, takenBytes, unfinishedBytes } = this.#peer
+    if (bufferedBytes === 0) this.#going.rest()
+    else if (this.#going.isSlow(takenBytes, nowMs)) {
+      this.close(refuse('STALLED', `too little was taken for ${stalledMs} ms; connect again`))
+    }
+    if (unfinishedBytes === 0 || !this.#takes) this.#coming.rest()
+    else if (this.#coming.isSlow(unfinishedBytes, nowMs)) {
+      this.close(refuse('STALLED', `too little came of a frame for ${pingMs} ms; connect again`))
     }
   }
 
@@ -159,11 +186,11 @@ export class Connection implements Requester, Session {
     if (!this.#isOpen) return
     const { host } = this.#front
     const isBlocked = this.isBlocked
-    if (isBlocked) this.#blockedSinceMs ??= host.now()
-    else this.#blockedSinceMs = null
     const takes = !isBlocked && this.#pendingBytes <= host.limits.socketBufferBytes
     if (takes === this.#takes) return
     this.#takes = takes
+    // Its window begins now and not with the next tick.
+    if (isBlocked) this.#going.isSlow(this.#peer.takenBytes, host.now())
     this.#peer.take(takes)
   }
 
@@ -199,7 +226,7 @@ export class Connection implements Requester, Session {
   }
 
   #asksOf(request: Request, bytes: number): Ask[] {
-    const from = { requester: this, bytes }
+    const from = { requester: this, bytes: bytes + REQUEST_BYTES }
     switch (request.type) {
       case 'follow':
         return [{ ...from, ask: 'follow', follow: request }]
@@ -209,9 +236,10 @@ export class Connection implements Requester, Session {
         const entries = request.entries.map(entry => this.#decode(entry))
         const first = entries[0]?.id
         if (!first) return []
-        return entries.map(entry => {
+        return entries.map((entry, i) => {
           const asked = { entry, device: this.device, incarnation: lifeOf(request), first }
-          return { requester: this, bytes: entry.bytes.length, ask: 'append', asked }
+          const held = entry.bytes.length + (i === 0 ? REQUEST_BYTES : ENTRY_BYTES)
+          return { requester: this, bytes: held, ask: 'append', asked }
         })
       }
       case 'offer': {

@@ -20,10 +20,16 @@ export class SharedFrame {
 }
 
 export interface Peer {
+  /** Whose connections count together, see network.ts. */
+  readonly network: string
   send(frame: Uint8Array): void
   sendShared(frame: SharedFrame): void
   /** Bytes that were sent and that the other end has not taken. */
   readonly bufferedBytes: number
+  /** Bytes that the other end has taken since the start, also of a frame that is on its way. */
+  readonly takenBytes: number
+  /** Bytes that have come of a frame that is not whole; 0 when none has begun. */
+  readonly unfinishedBytes: number
   /** The device has proved itself: from now on frames of FRAME_BYTES_MAX may come. */
   admit(): void
   /** Stops or goes on taking frames from the other end. */

@@ -15,9 +15,13 @@ import {
 import { type Logger, pino } from 'pino'
 import { checkLimits, type RelayLimits } from './config.ts'
 import { Connection, type Front } from './connection.ts'
+import { Creations } from './hosting/creations.ts'
 import type { Host } from './hosting/host.ts'
 import { HostedLog } from './hosting/hosted-log.ts'
+import { InUse } from './hosting/in-use.ts'
 import { Slots } from './hosting/slots.ts'
+import { Turns } from './hosting/turns.ts'
+import { rememberVerified } from './hosting/verified.ts'
 import { type Metrics, newMetrics } from './metrics.ts'
 import type { Peer, Session } from './peer.ts'
 import type { RelayKeys } from './relay-key.ts'
@@ -29,6 +33,8 @@ export interface CoreOptions {
   readonly keys: RelayKeys
   readonly clock: () => number
   readonly dice: Dice
+  /** Resolves in a later turn of the event loop, when others had theirs. */
+  readonly nextTurn: () => Promise<void>
   readonly limits?: Partial<RelayLimits>
   readonly logger?: Logger
   readonly onFatal: (error: Error) => void
@@ -52,7 +58,7 @@ export class RelayCore implements Front {
     const limits = checkLimits(o.limits)
     let nowMs = 0
     this.host = {
-      suite: o.suite,
+      suite: rememberVerified(o.suite),
       store: o.store,
       dice: o.dice,
       limits,
@@ -60,6 +66,9 @@ export class RelayCore implements Front {
       metrics: this.#metrics,
       headKey: o.keys.headKey,
       slots: new Slots(limits.readsAtOnce),
+      turns: new Turns(o.nextTurn),
+      creations: new Creations(limits),
+      inUse: new InUse(),
       now: () => {
         nowMs = Math.max(nowMs, Math.floor(o.clock()))
         return nowMs

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { loadSuite } from '@lend/engine'
 import { pino } from 'pino'
 import { checkOptions, type RelayOptions } from './config.ts'
@@ -35,7 +36,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const store = given.store ?? (await openLevelStore({ path: join(data, 'store'), dice }))
   try {
     const keys = await loadRelayKeys(suite, data, dice)
-    const core = new RelayCore({ suite, store, keys, clock, dice, limits, logger, onFatal })
+    const core = new RelayCore({ suite, store, keys, clock, dice, nextTurn, limits, logger, onFatal })
     const edge = new SocketEdge({
       host,
       port,

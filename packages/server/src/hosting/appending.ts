@@ -4,46 +4,31 @@
  */
 import {
   type AccessList,
-  type AccountId,
-  type DeviceId,
   decodeStatement,
   type Entry,
-  type EntryId,
   emptyLog,
-  foldProof,
   hex,
-  type Incarnation,
   Refusal,
   refuse,
   type Statement,
   type Step,
   same,
   short,
-  step
+  step,
+  topOf
 } from '@lend/engine'
 import type { Allowance } from './allowance.ts'
+import type { Asked } from './asking.ts'
+import type { Claim } from './claim.ts'
+import { ownerOf } from './creations.ts'
 import type { FoldedLog } from './folded-log.ts'
-import type { Host } from './host.ts'
-import { type Claim, noAccess, standingBy } from './seat.ts'
-
-/** One entry that asks to be taken. */
-export interface Asked {
-  readonly entry: Entry
-  readonly device: DeviceId
-  /** The life of the log that it is for. */
-  readonly incarnation: Incarnation
-  /** The first entry of its frame: a log that the client has not seen yet begins with its `create`. */
-  readonly first: EntryId
-}
-
-/** What its session has shown in this log. */
-export interface Shown {
-  readonly claim: Claim | null
-  readonly isInvited: boolean
-}
+import type { Host, Requester } from './host.ts'
+import { foldProofInTurns, knownOf, proofIn } from './proofs.ts'
+import { judgeRoom } from './room.ts'
+import { noAccess, standingBy } from './seat.ts'
 
 /** What an entry may ask for, before it is judged. */
-export type Right =
+type Right =
   | { readonly is: 'refused'; readonly refusal: Refusal }
   /** It is in the log already. */
   | { readonly is: 'known' }
@@ -52,18 +37,51 @@ export type Right =
   /** The create of a log that may or may not exist. */
   | { readonly is: 'create' }
 
-export function rightTo(folded: FoldedLog, asked: Asked, shown: Shown): Right {
+/**
+ * Puts the entry in the draft, or says why not.
+ * @param o.claim what its session has shown in this log
+ * @param o.isInvited its session holds an open link
+ * @param o.allowance of members, in this log
+ */
+export async function judgeAppend(
+  host: Host,
+  folded: FoldedLog,
+  { asked, requester }: { readonly asked: Asked; readonly requester: Requester },
+  o: { readonly claim: Claim | null; readonly isInvited: boolean; readonly allowance: Allowance }
+): Promise<Step | Refusal> {
   const { entry } = asked
-  if (!same(entry.log, folded.log)) return refused(refuse('FOREIGN_LOG', 'entry: it belongs to another log'))
+  if (!same(entry.log, folded.log)) return refuse('FOREIGN_LOG', 'entry: it belongs to another log')
   if (!same(entry.author, asked.device)) {
-    return refused(refuse('NOT_OWNER', 'entry: its author is not the device of this session'))
+    return refuse('NOT_OWNER', 'entry: its author is not the device of this session')
   }
   const statement = statementOf(entry)
-  if (statement instanceof Refusal) return refused(statement)
+  if (statement instanceof Refusal) return statement
+  const right = rightTo(folded, asked, statement, o)
+  if (right.is === 'refused') return right.refusal
+  if (right.is === 'known') return { taken: false, seq: null }
+  // Every try costs: it is signatures that are asked for.
+  const hasty = right.is === 'create' ? host.creations.spendNetwork(requester.network, folded.nowMs()) : null
+  if (hasty) return hasty
+  const contradicted = statement && (await contradiction(host, folded.list, entry, statement, requester))
+  if (contradicted) return contradicted
+  if (right.is === 'create') return judgeCreate(host, folded, asked)
+  const full = isHere(folded, entry) ? null : judgeRoom(folded, entry, statement, host.limits)
+  if (full) return full
+  return right.spender === null ? folded.judge(entry) : judgeAllowed(folded, asked, right.spender, o.allowance)
+}
+
+/** @param statement of an access entry; null for data */
+function rightTo(
+  folded: FoldedLog,
+  asked: Asked,
+  statement: Statement | null,
+  shown: { readonly claim: Claim | null; readonly isInvited: boolean }
+): Right {
+  const { entry } = asked
   // What one has said oneself is acknowledged again, also when it put its author out.
   if (folded.state.access.has(entry.id)) return { is: 'known' }
   const standing = folded.list
-    ? standingBy(folded.list, asked.device, shown.claim?.provenAccount ?? null)
+    ? standingBy(folded.list, asked.device, shown.claim?.proven ?? null)
     : ({ is: 'stranger' } as const)
   const life = isOfThisLife(folded, asked)
   switch (standing.is) {
@@ -85,31 +103,21 @@ export function rightTo(folded: FoldedLog, asked: Asked, shown: Shown): Right {
   }
 }
 
-/** Puts the entry in the draft, or says why not. */
-export function judgeAppend(folded: FoldedLog, asked: Asked, right: Right, allowance: Allowance): Step | Refusal {
-  switch (right.is) {
-    case 'refused':
-      return right.refusal
-    case 'known':
-      return { taken: false, seq: null }
-    case 'create':
-      return judgeCreate(folded, asked)
-    case 'open':
-      return right.spender === null ? folded.judge(asked.entry) : judgeAllowed(folded, asked, right.spender, allowance)
-  }
-}
-
 /**
  * A relay that holds the library of an account too refuses what contradicts it: an author that the account has put out, or
  * entries that its library does not have. Only who proves to belong to the account hears of its library.
  */
-export async function contradiction(host: Host, list: AccessList | null, { entry }: Asked): Promise<Refusal | null> {
-  const statement = statementOf(entry)
-  if (!statement || statement instanceof Refusal) return null
+async function contradiction(
+  host: Host,
+  list: AccessList | null,
+  entry: Entry,
+  statement: Statement,
+  lane: object
+): Promise<Refusal | null> {
   const proof = proofIn(statement)
   if (!proof) return null
-  const known = list?.kind === 'share' ? (list.accounts.get(hex(proof.account)) ?? null) : null
-  const folded = foldProof(host.suite, known, proof.account, proof.entries, { timeMs: null, signatures: true })
+  const known = knownOf(list, proof.account)
+  const folded = await foldProofInTurns(host, known, proof, lane)
   const author = hex(entry.author)
   // What is wrong with it in itself, `step` says.
   if (folded instanceof Refusal || !(folded.devices.has(author) || known)) return null
@@ -122,23 +130,7 @@ export async function contradiction(host: Host, list: AccessList | null, { entry
   return refuse('BAD_PROOF', 'account proof: it has entries that the library at this relay does not have')
 }
 
-function proofIn(s: Statement): { account: AccountId; entries: readonly Uint8Array[] } | null {
-  switch (s.type) {
-    case 'account':
-      return s
-    case 'join-share':
-      return { account: s.account, entries: s.accountProof }
-    case 'create-share':
-      return { account: s.owner, entries: s.proof }
-    default:
-      return null
-  }
-}
-
-function refused(refusal: Refusal): Right {
-  return { is: 'refused', refusal }
-}
-
+/** What an access entry says; null for data, and the refusal of what can't be read. */
 function statementOf(entry: Entry): Statement | Refusal | null {
   if (entry.kind !== 'access') return null
   try {
@@ -147,6 +139,16 @@ function statementOf(entry: Entry): Statement | Refusal | null {
     if (error instanceof Refusal) return error
     throw error
   }
+}
+
+function refused(refusal: Refusal): Right {
+  return { is: 'refused', refusal }
+}
+
+/** It may be acknowledged again: `step` says. */
+function isHere({ state }: FoldedLog, entry: Entry): boolean {
+  if (entry.kind === 'access') return state.access.has(entry.id)
+  return state.dropped.has(hex(entry.document)) || entry.ctr <= (topOf(state, entry)?.ctr ?? 0)
 }
 
 /** Zero stands for a log that the client has not seen: good for its create and what came with it, also when sent again. */
@@ -164,12 +166,19 @@ function otherLife({ incarnation }: Asked): Refusal {
   )
 }
 
-/** The create of a log that exists is judged like that of one that does not; only its true author can tell. */
-function judgeCreate(folded: FoldedLog, asked: Asked): Step | Refusal {
-  if (folded.list === null) return isOfThisLife(folded, asked) ? folded.judge(asked.entry) : otherLife(asked)
-  if (asked.incarnation.some(byte => byte !== 0)) return otherLife(asked)
-  const judged = step(emptyLog(folded.state.suite), asked.entry, { seq: 1, timeMs: folded.nowMs() })
-  return judged instanceof Refusal ? judged : noAccess()
+/**
+ * The create of a log that exists is judged like that of one that does not; only its true author can tell. Likewise only
+ * who may create for an account hears how much that one has created.
+ */
+function judgeCreate({ creations }: Host, folded: FoldedLog, asked: Asked): Step | Refusal {
+  const life = folded.list ? asked.incarnation.every(byte => byte === 0) : isOfThisLife(folded, asked)
+  if (!life) return otherLife(asked)
+  const nowMs = folded.nowMs()
+  const unseen = emptyLog(folded.state.suite)
+  const judged = step(unseen, asked.entry, { seq: 1, timeMs: nowMs })
+  if (judged instanceof Refusal || !unseen.access.list) return judged
+  if (folded.list) return noAccess()
+  return creations.spendAccount(ownerOf(unseen.access.list), nowMs) ?? folded.judge(asked.entry)
 }
 
 /**

@@ -2,13 +2,14 @@
  * Who follows one log, and in which seat. Seats change with the access list, with the log's life and with time; what a
  * seat gives is seat.ts, how it is served reader.ts and reading.ts.
  */
-import { type LogId, limits, type Receipt, Refusal } from '@lend/engine'
+import { hex, type LogId, limits, type Receipt, Refusal, refuse } from '@lend/engine'
 import type { Seq, StoreCorrupt } from '../store/log-store.ts'
+import type { Claim } from './claim.ts'
 import type { FoldedLog } from './folded-log.ts'
 import type { Followed, Host, Requester } from './host.ts'
 import { Reader } from './reader.ts'
 import { AccessReader, type Batch, type Reading } from './reading.ts'
-import { type Claim, inviteOf, noAccess, provenAccount, type Seat, seatOf } from './seat.ts'
+import { inviteOf, noAccess, type Seat, seatOf, standingBy } from './seat.ts'
 
 /** What an audience needs of its log. */
 export interface Stage {
@@ -24,8 +25,8 @@ export interface Stage {
 
 interface Follower {
   readonly requester: Requester
-  /** Kept while it waits: the list may come to know its account. */
-  readonly accountProof: readonly Uint8Array[]
+  /** For whom it keeps the log in use, see in-use.ts. */
+  readonly users: readonly string[]
   claim: Claim
   seat: Seat
   reading: Reading | null
@@ -45,14 +46,26 @@ export class Audience implements Followed {
   }
 
   /** @param from where the reader's cursor is in this life of the log, or 0 */
-  follow(requester: Requester, claim: Claim, from: Seq, accountProof: readonly Uint8Array[]): void {
+  follow(requester: Requester, claim: Claim, from: Seq): void {
+    const { host, log } = this.#stage
     const seat = this.#seatOf(claim)
-    // Of its own, apart from the frame; who does not wait never needs it again.
-    const kept = seat.is === 'waiting' ? accountProof.map(bytes => new Uint8Array(bytes)) : []
-    const follower: Follower = { requester, accountProof: kept, claim, seat, reading: null }
+    if (seat.is === 'refused') {
+      sendRefusal(requester, log, seat.refusal)
+      return
+    }
+    const users = this.#usersOf(requester, claim)
+    const key = hex(log)
+    for (const { user, max } of users) {
+      if (host.inUse.mayEnter(user, key, max)) continue
+      const sentence = `follow: this account or address follows ${max} logs already; unfollow some`
+      sendRefusal(requester, log, refuse('LIMIT_SUBSCRIPTIONS', sentence))
+      return
+    }
+    const follower: Follower = { requester, users: users.map(({ user }) => user), claim, seat, reading: null }
+    for (const { user } of users) host.inUse.enter(user, key)
     this.#followers.set(requester, follower)
     requester.followed.add(this)
-    this.#place(follower, follower.seat, from)
+    this.#place(follower, seat, from)
   }
 
   leave(requester: Requester): void {
@@ -61,6 +74,7 @@ export class Audience implements Followed {
     follower.reading?.end()
     this.#followers.delete(requester)
     requester.followed.delete(this)
+    for (const user of follower.users) this.#stage.host.inUse.leave(user, hex(this.#stage.log))
     if (this.#followers.size === 0) this.#stage.empty()
   }
 
@@ -88,9 +102,10 @@ export class Audience implements Followed {
 
   /** A new life of the log has begun: everyone starts anew in it. */
   restart(): void {
+    const { accessHead } = this.#stage.folded.tip
     this.#each(follower => {
-      const wasServed = follower.claim.wasServed || follower.seat.is === 'served'
-      follower.claim = { ...follower.claim, wasServed }
+      const shown = follower.claim.shown ?? (follower.seat.is === 'served' ? accessHead : null)
+      follower.claim = { ...follower.claim, shown }
       this.#place(follower, this.#seatOf(follower.claim), 0)
     })
   }
@@ -131,14 +146,20 @@ export class Audience implements Followed {
     return seatOf(folded.list, folded.lives, claim, folded.nowMs())
   }
 
-  #reseat(follower: Follower): void {
+  #usersOf({ network }: Requester, { device, proven }: Claim): { user: string; max: number }[] {
     const { folded, host } = this.#stage
-    const was = follower.seat
-    if (was.is === 'waiting') {
-      const { claim, accountProof } = follower
-      const proven = provenAccount(host.suite, folded.list, claim.device, accountProof)
-      follower.claim = { ...claim, provenAccount: proven }
+    const { logsPerAccount, logsPerNetwork } = host.limits
+    const users = [{ user: `network ${network}`, max: logsPerNetwork }]
+    const standing = folded.list && standingBy(folded.list, device, proven)
+    if (standing && standing.is !== 'stranger') {
+      users.push({ user: `account ${hex(standing.account)}`, max: logsPerAccount })
     }
+    return users
+  }
+
+  #reseat(follower: Follower): void {
+    const { folded } = this.#stage
+    const was = follower.seat
     const seat = this.#seatOf(follower.claim)
     if (was.is === seat.is) {
       follower.seat = seat
@@ -167,12 +188,14 @@ export class Audience implements Followed {
         this.#refuse(follower, seat.refusal)
         return
       case 'waiting':
-        this.#sendFollowing(follower, 'waiting', 0, { entries: 0, bytes: 0 }, folded.head())
+        this.#sendFollowing(follower, 'waiting', 0, { entries: 0, bytes: 0 }, folded.accessHead())
         return
       case 'invited':
       case 'former': {
         const last = seat.is === 'former' ? seat.ended : null
-        const start = seat.is === 'former' ? from : 0
+        const ended = last && folded.state.access.records[folded.state.access.indexOf(last) ?? -1]
+        // Beyond what it may see there is nothing, as far as it can tell.
+        const start = ended && from <= ended.seq ? from : 0
         const reading = new AccessReader(this.#stage, requester, {
           from: start,
           last,

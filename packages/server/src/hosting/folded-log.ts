@@ -13,7 +13,6 @@ import {
   entryId,
   FRAME_NUMBERS,
   foldStored,
-  HEADER_BYTES,
   type Head,
   incarnation,
   type LogId,
@@ -22,19 +21,24 @@ import {
   type Placed,
   Refusal,
   RUNNING_HASH_START,
-  SIGNATURE_BYTES,
+  SHARE_DOCUMENT,
   type Step,
+  same,
   short,
   step
 } from '@lend/engine'
 import { type LogStore, type Seq, StoreCorrupt, type Stored } from '../store/log-store.ts'
 import type { Host } from './host.ts'
 import { isMark, Lives } from './lives.ts'
+import { keptBytesOf } from './room.ts'
+import { SeqIndex } from './seq-index.ts'
+import { WORK } from './turns.ts'
 
 const NO_ENTRY = entryId(new Uint8Array(32))
 /** Tips whose running hash is kept in memory: 70 KB a log. */
 const RECENT_MAX = 1024
-const DROP_BYTES = HEADER_BYTES + SIGNATURE_BYTES
+/** Records that are folded from the store in one portion. */
+const PORTION = 32
 
 /** How far the log stands durably. */
 export interface Tip {
@@ -49,6 +53,11 @@ export class FoldedLog {
   readonly #host: Host
   /** The running hash at each access entry: what a head says to those who see no data. */
   readonly #accessHashes: Uint8Array[] = []
+  /** All entries. */
+  readonly #index = new SeqIndex()
+  /** Those of `share.doc`, which go to a new reader first. */
+  readonly #shareDocument = new SeqIndex()
+  #keptBytes = 0
   #lives = Lives.unborn()
   #tip: Tip = { seq: 0, runningHash: RUNNING_HASH_START, accessHead: NO_ENTRY }
   #draft: Stored[] = []
@@ -61,17 +70,20 @@ export class FoldedLog {
     this.state = emptyLog(host.suite)
   }
 
-  /** @throws StoreCorrupt, StoreError */
-  static async load(host: Host, log: LogId): Promise<FoldedLog> {
+  /** @param lane on whose behalf @throws StoreCorrupt, StoreError */
+  static async load(host: Host, log: LogId, lane: object): Promise<FoldedLog> {
+    await host.turns.take(WORK.open, lane)
     const folded = new FoldedLog(host, log)
     const { incarnation: first, seq } = await host.store.head(log)
     if (first === '') return folded
     folded.#lives = new Lives(incarnation(new Uint8Array(Buffer.from(first, 'hex'))))
     const released: Seq[] = []
+    let records = 0
     for await (const record of host.store.read(log, 0)) {
+      if (records++ % PORTION === 0) await host.turns.take(PORTION * WORK.fold, lane)
       // The log that holds another log's receipts: to everyone who names it, it does not exist.
       if (record.bytes[0] === FRAME_NUMBERS.receipts) return new FoldedLog(host, log)
-      released.push(...folded.#foldRecord(record))
+      for (const seq of folded.#foldRecord(record)) released.push(seq)
     }
     folded.#tip = { ...folded.#tip, seq }
     folded.#remember()
@@ -89,6 +101,11 @@ export class FoldedLog {
 
   get list(): LogState['access']['list'] {
     return this.state.access.list
+  }
+
+  /** What access entries and drops take for ever, see room.ts. */
+  get keptBytes(): number {
+    return this.#keptBytes
   }
 
   /** Relay time in this log; never goes back. */
@@ -112,6 +129,11 @@ export class FoldedLog {
     )
   }
 
+  /** The same as of the newest access entry that is durable. */
+  accessHead(): Uint8Array {
+    return this.headAt(this.state.access.indexOf(this.#tip.accessHead) ?? -1)
+  }
+
   /** The running hash at a tip of late; null where only the store can tell. */
   runningHashAt(seq: Seq): Uint8Array | null {
     return this.#recent.get(seq) ?? null
@@ -122,8 +144,9 @@ export class FoldedLog {
     const place = { seq: this.#nextSeq(), timeMs: this.nowMs() }
     const judged = step(this.state, entry, place)
     if (judged instanceof Refusal || !judged.taken) return judged
-    this.#put({ ...place, runningHash: this.state.runningHash, bytes: entry.bytes })
-    if (entry.kind === 'access') this.#accessHashes.push(this.state.runningHash)
+    const { runningHash } = this.state
+    this.#put({ ...place, runningHash, bytes: entry.bytes })
+    this.#count(entry, place.seq, runningHash, judged.released)
     return judged
   }
 
@@ -137,7 +160,7 @@ export class FoldedLog {
     const released = foldStored(this.state, entry, place)
     if (released instanceof Refusal) return released
     this.#put({ ...place, bytes: entry.bytes })
-    this.#accessHashes.push(runningHash)
+    this.#count(entry, place.seq, runningHash, released)
     return released
   }
 
@@ -147,15 +170,17 @@ export class FoldedLog {
 
   /**
    * Makes the draft durable.
+   * @param lane on whose behalf: what follows is done in a turn that has room for it
    * @returns its entries
    * @throws Conflict, StoreCorrupt, StoreError; then this fold is good for nothing
    */
-  async commit(): Promise<Placed[]> {
+  async commit(lane: object): Promise<Placed[]> {
     const draft = this.#draft
     const last = draft.at(-1)
     if (!last) return []
     this.#draft = []
     await this.#host.store.append(this.log, draft, this.#tip.seq)
+    await this.#host.turns.take(WORK.answer, lane)
     if (this.#tip.seq === 0) {
       const { incarnation: first } = await this.#host.store.head(this.log)
       this.#lives = new Lives(incarnation(new Uint8Array(Buffer.from(first, 'hex'))))
@@ -168,23 +193,12 @@ export class FoldedLog {
 
   /** What a reader at `from` has before it. */
   after(from: Seq): { entries: number; bytes: number } {
-    if (from === 0) {
-      const { entries, bytes, access, dropped } = this.state
-      return { entries: entries + access.records.length + dropped.size, bytes }
-    }
-    let entries = 0
-    let bytes = 0
-    const add = (seq: Seq, size: number) => {
-      if (seq <= from) return
-      entries++
-      bytes += size
-    }
-    for (const { seq, entry } of this.state.access.records) add(seq, entry.bytes.length)
-    for (const { seq } of this.state.dropped.values()) add(seq, DROP_BYTES)
-    for (const trails of this.state.trails.values()) {
-      for (const trail of trails.values()) for (const { seq, bytes: size } of trail.entries()) add(seq, size)
-    }
-    return { entries, bytes }
+    return this.#index.after(from)
+  }
+
+  /** The next entries of `share.doc` above `from`, so many at most. */
+  shareDocumentAfter(from: Seq, max: number): Seq[] {
+    return this.#shareDocument.next(from, max)
   }
 
   #foldRecord(record: Stored): readonly Seq[] {
@@ -198,11 +212,19 @@ export class FoldedLog {
     if (folded instanceof Refusal) {
       throw new StoreCorrupt(this.log, `log ${short(this.log)}: record ${record.seq} does not fold: ${folded.code}`)
     }
-    if (entry.kind === 'access') {
-      this.#accessHashes.push(record.runningHash)
-      this.#tip = { ...this.#tip, accessHead: entry.id }
-    }
+    this.#count(entry, record.seq, record.runningHash, folded)
+    if (entry.kind === 'access') this.#tip = { ...this.#tip, accessHead: entry.id }
     return folded
+  }
+
+  /** What is kept of an entry beside the engine's fold. */
+  #count(entry: Entry, seq: Seq, runningHash: Uint8Array, released: readonly Seq[]): void {
+    this.#index.add(seq, entry.bytes.length)
+    if (same(entry.document, SHARE_DOCUMENT)) this.#shareDocument.add(seq, entry.bytes.length)
+    this.#index.release(released)
+    this.#shareDocument.release(released)
+    this.#keptBytes += keptBytesOf(entry)
+    if (entry.kind === 'access') this.#accessHashes.push(runningHash)
   }
 
   #decode(record: Stored): Entry {

@@ -18,7 +18,10 @@ import type { RelayLimits } from '../config.ts'
 import type { Metrics } from '../metrics.ts'
 import type { SharedFrame } from '../peer.ts'
 import type { LogStore } from '../store/log-store.ts'
+import type { Creations } from './creations.ts'
+import type { InUse } from './in-use.ts'
 import type { Slots } from './slots.ts'
+import type { Turns } from './turns.ts'
 
 export interface Host {
   readonly suite: Suite
@@ -31,6 +34,10 @@ export interface Host {
   readonly headKey: Uint8Array
   /** Reads of the store at once, over all logs and readers. */
   readonly slots: Slots
+  /** The event loop, which all logs share. */
+  readonly turns: Turns
+  readonly creations: Creations
+  readonly inUse: InUse
   /** Relay time in ms; never goes back. */
   now(): number
   /** The store as a whole can't be used any more: the process must end. */
@@ -43,6 +50,8 @@ export interface Host {
 export interface Requester {
   readonly device: DeviceId
   readonly nonces: Nonces
+  /** Whose connections count together, see network.ts. */
+  readonly network: string
   readonly isOpen: boolean
   /** So much waits in its buffer that nothing should be read for it. */
   readonly isBlocked: boolean

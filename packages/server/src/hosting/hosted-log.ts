@@ -6,57 +6,29 @@
  *
  * A batch ends with the first access entry in it. So a removal is the last thing that those see whom it puts out.
  */
-import {
-  type DeviceId,
-  type Entry,
-  type EntryId,
-  type Follow,
-  type Head,
-  hex,
-  type Incarnation,
-  incarnation,
-  type LogId,
-  limits,
-  ownHead,
-  type Receipt,
-  Refusal,
-  refuse,
-  same,
-  short,
-  topOf
-} from '@lend/engine'
+import { type EntryId, type LogId, ownHead, type Receipt, Refusal, refuse, same, short, topOf } from '@lend/engine'
 import { Conflict, type Seq, StoreCorrupt, StoreError } from '../store/log-store.ts'
 import { Allowance } from './allowance.ts'
-import { type Asked, contradiction, judgeAppend, rightTo } from './appending.ts'
+import { judgeAppend } from './appending.ts'
+import { AskQueue } from './ask-queue.ts'
+import type { Ask, AskOf } from './asking.ts'
 import { Audience, type Stage, sendRefusal, sentenceOf } from './audience.ts'
+import { type Claim, claimOf } from './claim.ts'
 import { FoldedLog } from './folded-log.ts'
 import { type Host, incident, type Requester } from './host.ts'
-import { beginMark, ownerMark } from './lives.ts'
-import { continuing } from './offering.ts'
+import { ownerMark } from './lives.ts'
+import { beginLife, pastBy } from './loss.ts'
+import { continuing, creatorOf, mayOffer, readOffer } from './offering.ts'
 import { Batch } from './reading.ts'
 import { ReceiptBox } from './receipts.ts'
-import { claimOf, noAccess, standingBy } from './seat.ts'
-
-/** What a session asks of a log. `bytes` is what it holds in memory until it is answered. */
-export type Ask = { readonly requester: Requester; readonly bytes: number } & (
-  | { readonly ask: 'follow'; readonly follow: Follow }
-  | { readonly ask: 'unfollow' }
-  | { readonly ask: 'append'; readonly asked: Asked }
-  | { readonly ask: 'offer'; readonly entries: readonly Entry[]; readonly incarnation: Incarnation }
-  | { readonly ask: 'ready'; readonly incarnation: Incarnation }
-  | { readonly ask: 'receipts'; readonly receipts: readonly Receipt[] }
-  | { readonly ask: 'receipts-stored'; readonly devices: readonly DeviceId[] }
-)
-
-type AskOf<Name extends Ask['ask']> = Ask & { readonly ask: Name }
+import { judgeRoom } from './room.ts'
+import { noAccess, standingBy } from './seat.ts'
+import { WORK } from './turns.ts'
 
 type State =
   | { readonly state: 'cold' }
   | { readonly state: 'folded'; readonly folded: FoldedLog; readonly receipts: ReceiptBox }
   | { readonly state: 'corrupt' }
-
-/** Signatures that are checked before the event loop turns again: some 10 ms. */
-const BATCH_ENTRIES_MAX = 64
 
 export class HostedLog implements Stage {
   readonly host: Host
@@ -64,11 +36,13 @@ export class HostedLog implements Stage {
   readonly #audience = new Audience(this)
   readonly #allowance: Allowance
   readonly #onIdle: (log: HostedLog) => void
-  readonly #queue: Ask[] = []
+  readonly #queue = new AskQueue()
   #state: State = { state: 'cold' }
   #working: Promise<void> | null = null
   #folding: Promise<boolean> | null = null
   #forgetting: Promise<void> = Promise.resolve()
+  /** What sessions have shown here, also those that do not follow: they may offer what lets them in. */
+  readonly #shown = new WeakMap<Requester, Claim>()
   /** The access head by which everyone has their seat. */
   #seatedBy: Uint8Array = new Uint8Array(32)
 
@@ -106,12 +80,15 @@ export class HostedLog implements Stage {
 
   /** The access list as it stands durably; null when there is none. Only for a log that nobody writes to in between. */
   async peek(): Promise<FoldedLog | null> {
-    if (this.#state.state === 'cold' && this.#working === null) await this.#fold()
+    if (this.#state.state === 'cold' && this.#working === null) await this.#fold(this)
     return this.#state.state === 'folded' ? this.#state.folded : null
   }
 
+  /** Not by a list that is ahead of the store: in a moment it is durable, and everyone is seated by it. */
   tick(nowMs: number): void {
-    if (this.#state.state === 'folded') this.#audience.tick(nowMs)
+    if (this.#state.state !== 'folded') return
+    const { list, tip } = this.#state.folded
+    if (!list || same(list.head, tip.accessHead)) this.#audience.tick(nowMs)
   }
 
   empty(): void {
@@ -128,37 +105,29 @@ export class HostedLog implements Stage {
   async #work(): Promise<void> {
     // Not in the caller's turn: what arrives together is judged together.
     await Promise.resolve()
-    while (this.#queue.length > 0) {
-      const asks = this.#next()
-      try {
-        if (this.#state.state === 'cold') await this.#fold()
-        if (this.#state.state === 'corrupt') for (const ask of asks) this.#refuseCorrupt(ask)
-        else await this.#answer(asks)
-      } catch (error) {
-        if (error instanceof Conflict && (await this.#foldAgain())) {
-          this.#queue.unshift(...asks)
-          continue
-        }
-        await this.#fail(error, asks)
-      }
+    while (!this.#queue.isEmpty) {
+      const asks = this.#queue.next()
+      await this.#take(asks)
       for (const { requester, bytes } of asks) requester.settle(bytes)
     }
     this.#working = null
     this.empty()
   }
 
-  /** The next ask, or the appends that stand together. */
-  #next(): Ask[] {
-    let bytes = 0
-    let count = 0
-    for (const ask of this.#queue) {
-      if (ask.ask !== 'append') break
-      bytes += ask.asked.entry.bytes.length
-      if (count > 0 && (count >= BATCH_ENTRIES_MAX || bytes > limits.FRAME_BYTES_WANTED)) break
-      count++
-      if (ask.asked.entry.kind === 'access') break
+  /** Again, from the fold on, as long as another relay of the same store was first. */
+  async #take(asks: readonly Ask[]): Promise<void> {
+    const lane = asks[0]?.requester ?? this
+    for (;;) {
+      try {
+        if (this.#state.state === 'cold') await this.#fold(lane)
+        await this.host.turns.take(workOf(asks), lane)
+        if (this.#state.state === 'corrupt') for (const ask of asks) this.#refuseCorrupt(ask)
+        else await this.#answer(asks)
+        return
+      } catch (error) {
+        if (!(error instanceof Conflict && (await this.#foldAgain(lane)))) return this.#fail(error, asks, lane)
+      }
     }
-    return this.#queue.splice(0, Math.max(1, count))
   }
 
   async #answer(asks: readonly Ask[]): Promise<void> {
@@ -183,17 +152,17 @@ export class HostedLog implements Stage {
     }
   }
 
-  /** @returns whether it could be folded */
-  #fold(): Promise<boolean> {
-    this.#folding ??= this.#load().finally(() => {
+  /** @param lane on whose behalf @returns whether it could be folded */
+  #fold(lane: object): Promise<boolean> {
+    this.#folding ??= this.#load(lane).finally(() => {
       this.#folding = null
     })
     return this.#folding
   }
 
-  async #load(): Promise<boolean> {
+  async #load(lane: object): Promise<boolean> {
     try {
-      const folded = await this.host.slots.run(() => FoldedLog.load(this.host, this.log))
+      const folded = await this.host.slots.run(() => FoldedLog.load(this.host, this.log, lane))
       const receipts = await ReceiptBox.load(this.host, this.log)
       this.#state = { state: 'folded', folded, receipts }
       return true
@@ -205,9 +174,9 @@ export class HostedLog implements Stage {
   }
 
   /** The old fold serves those who read until the new one is there. @returns whether it can go on */
-  async #foldAgain(): Promise<boolean> {
+  async #foldAgain(lane: object): Promise<boolean> {
     try {
-      if (await this.#fold()) this.#audience.behind()
+      if (await this.#fold(lane)) this.#audience.behind()
       return true
     } catch (error) {
       if (error instanceof StoreError) this.host.fatal(error)
@@ -216,7 +185,7 @@ export class HostedLog implements Stage {
     }
   }
 
-  async #fail(error: unknown, asks: readonly Ask[]): Promise<void> {
+  async #fail(error: unknown, asks: readonly Ask[], lane: object): Promise<void> {
     if (error instanceof StoreError) {
       this.host.fatal(error)
       return
@@ -232,7 +201,7 @@ export class HostedLog implements Stage {
       return
     }
     for (const requester of requesters) requester.fail(error)
-    await this.#foldAgain()
+    await this.#foldAgain(lane)
   }
 
   #refuseCorrupt(ask: Ask): void {
@@ -247,11 +216,9 @@ export class HostedLog implements Stage {
     const released: Seq[] = []
     for (const ask of asks) {
       const { requester, asked } = ask
-      const shown = { claim: this.#audience.claimOf(requester), isInvited: this.#audience.isInvited(requester) }
-      const right = rightTo(folded, asked, shown)
-      const mayAsk = right.is === 'open' || right.is === 'create'
-      const contradicted = mayAsk ? await contradiction(this.host, folded.list, asked) : null
-      const judged = contradicted ?? judgeAppend(folded, asked, right, this.#allowance)
+      const claim = this.#audience.claimOf(requester)
+      const isInvited = this.#audience.isInvited(requester)
+      const judged = await judgeAppend(this.host, folded, ask, { claim, isInvited, allowance: this.#allowance })
       if (judged instanceof Refusal) {
         refused.push({ ask, refusal: judged })
         continue
@@ -259,12 +226,26 @@ export class HostedLog implements Stage {
       acks.set(requester, [...(acks.get(requester) ?? []), asked.entry.id])
       if (judged.taken) released.push(...judged.released)
     }
-    const entries = await folded.commit()
-    const head = folded.head()
-    for (const [requester, ids] of acks) requester.send({ type: 'ack', log: this.log, head, ids })
+    const entries = await folded.commit(asks[0]?.requester ?? this)
+    for (const [requester, ids] of acks) this.#acknowledge(requester, ids)
     for (const { ask, refusal } of refused) this.#refuseEntry(ask, refusal)
     this.#publish(new Batch(folded, entries))
     this.#forget(released)
+  }
+
+  /** Who is not served hears no more of the log than it may see. */
+  #acknowledge(requester: Requester, ids: EntryId[]): void {
+    const { folded } = this
+    const { access } = folded.state
+    const standing = folded.list && standingBy(folded.list, requester.device, this.#claimOf(requester).proven)
+    const isServed =
+      standing?.is === 'owner' ||
+      (standing?.is === 'member' &&
+        !folded.lives.awaitsOwner &&
+        (standing.untilMs === null || folded.nowMs() < standing.untilMs))
+    const last = standing?.is === 'former' ? [standing.ended] : ids
+    const seen = Math.max(-1, ...last.map(id => access.indexOf(id) ?? -1))
+    requester.send({ type: 'ack', log: this.log, head: isServed ? folded.head() : folded.headAt(seen), ids })
   }
 
   #refuseEntry({ requester, asked }: AskOf<'append'>, refusal: Refusal): void {
@@ -298,126 +279,110 @@ export class HostedLog implements Stage {
   }
 
   async #follow({ requester, follow }: AskOf<'follow'>): Promise<void> {
-    if (!requester.isOpen) return
     this.#audience.leave(requester)
     // A reader from the beginning takes what the store has.
     await this.#forgetting
-    const max = this.host.limits.subscriptions
+    const { host, folded } = this
+    const max = host.limits.subscriptions
     if (requester.followed.size >= max) {
       const sentence = `follow: one connection follows ${max} logs at most; unfollow some, or open another`
       return sendRefusal(requester, this.log, refuse('LIMIT_SUBSCRIPTIONS', sentence))
     }
-    const head = follow.head && ownHead(this.host.suite, follow.head, this.host.headKey)
+    const head = follow.head && ownHead(host.suite, follow.head, host.headKey)
     const shown = head && same(head.log, this.log) ? head : null
-    const isKnown = shown ? await this.#compare(shown) : true
-    if (!requester.isOpen) return
-    const { device, nonces } = requester
-    const claim = claimOf(this.host.suite, this.folded.list, {
-      log: this.log,
-      device,
-      nonces,
-      follow,
-      wasServed: shown !== null
-    })
-    const { lives, tip } = this.folded
-    const cursor = follow.cursor
-    const isHere = cursor !== null && same(cursor.incarnation, lives.current) && cursor.seq <= tip.seq
-    this.#audience.follow(requester, claim, isKnown && isHere ? cursor.seq : 0, follow.accountProof)
-  }
-
-  /**
-   * Compares our own word with what we have, and begins a new life of the log when part of it is lost.
-   * @returns whether the reader's past is ours, as far as we can tell
-   */
-  async #compare(head: Head): Promise<boolean> {
-    const { lives, tip } = this.folded
-    const running = same(head.incarnation, lives.current) ? await this.#runningHashAt(head.seq) : null
-    const isLost = same(head.incarnation, lives.current)
-      ? head.seq > tip.seq || (running !== null && !same(running, head.runningHash))
-      : !lives.knows(head.incarnation)
-    if (isLost) {
-      this.folded.mark(beginMark(incarnation(this.host.dice(16)), head.incarnation))
-      await this.folded.commit()
-      this.host.metrics.incarnations++
-      this.host.logger.warn({ log: short(this.log), seq: head.seq, have: tip.seq }, 'a log has lost part of itself')
+    const past = shown ? await pastBy(host, folded, shown) : 'ours'
+    if (shown && past === 'lost') {
+      await beginLife(host, folded, shown, requester)
       this.#audience.restart()
     }
-    return !isLost && running !== null
-  }
-
-  /** Null when the record at that seq is forgotten, or was never there. */
-  async #runningHashAt(seq: Seq): Promise<Uint8Array | null> {
-    const recent = this.folded.runningHashAt(seq)
-    if (recent || seq > this.folded.tip.seq) return recent
-    for await (const record of this.host.store.read(this.log, seq - 1)) {
-      return record.seq === seq ? record.runningHash : null
-    }
-    return null
+    const claim = await claimOf(host, folded.list, requester, follow, shown?.accessHead ?? null)
+    if (!requester.isOpen) return
+    this.#shown.set(requester, claim)
+    const { lives, tip } = folded
+    const { cursor } = follow
+    const isHere = cursor !== null && same(cursor.incarnation, lives.current) && cursor.seq <= tip.seq
+    this.#audience.follow(requester, claim, past === 'ours' && isHere ? cursor.seq : 0)
   }
 
   async #offer({ requester, entries, incarnation: life }: AskOf<'offer'>): Promise<void> {
     const { folded, host } = this
-    const offered = continuing(host.suite, this.log, folded.list, entries, folded.nowMs())
-    const proven = this.#audience.claimOf(requester)?.provenAccount ?? null
-    const standings = [folded.list, offered.list].map(list => list && standingBy(list, requester.device, proven).is)
-    if (!standings.some(is => is === 'owner' || is === 'member')) return sendRefusal(requester, this.log, noAccess())
+    const by = { ...this.#claimOf(requester), lane: requester }
+    const offered = readOffer(this.log, entries)
+    if (!(await mayOffer(host, folded.list, offered, by))) return sendRefusal(requester, this.log, noAccess())
     const wants = folded.list === null || folded.lives.awaitsOwner
     if (!wants || !same(life, folded.lives.current)) {
       const sentence = wants ? 'offer: it is for another incarnation' : 'offer: this log has lost nothing; append to it'
       return sendRefusal(requester, this.log, refuse('INCARNATION', sentence))
     }
+    const nowMs = folded.nowMs()
+    const isNew = folded.list === null
+    const hasty = isNew ? host.creations.spendNetwork(requester.network, nowMs) : null
+    if (hasty) return sendRefusal(requester, this.log, hasty)
+    const taking = await continuing(host, folded.list, offered, by, nowMs)
+    // A part that comes from a join which nobody vouches for is none.
+    if (!(await mayOffer(host, folded.list, taking, by))) return sendRefusal(requester, this.log, noAccess())
+    const [create] = isNew ? taking : []
+    const tooMany = create ? host.creations.spendAccount(creatorOf(create), nowMs) : null
+    if (tooMany) return sendRefusal(requester, this.log, tooMany)
     const released: Seq[] = []
-    for (const entry of offered.taken) {
+    let full: Refusal | null = null
+    for (const { entry, statement } of taking) {
+      full = judgeRoom(folded, entry, statement, host.limits)
+      if (full) break
       const taken = folded.takeOffered(entry)
       if (taken instanceof Refusal) throw new Error(`an offered entry that was judged does not fold: ${taken.code}`)
       released.push(...taken)
     }
-    const batch = new Batch(folded, await folded.commit())
+    const batch = new Batch(folded, await folded.commit(requester))
     const ids = entries.filter(({ id }) => folded.state.access.has(id)).map(({ id }) => id)
-    requester.send({ type: 'ack', log: this.log, head: folded.head(), ids })
+    this.#acknowledge(requester, ids)
+    if (full) sendRefusal(requester, this.log, full)
     this.#publish(batch)
     this.#forget(released)
   }
 
   async #ready({ requester, incarnation: life }: AskOf<'ready'>): Promise<void> {
     const { folded } = this
-    const proven = this.#audience.claimOf(requester)?.provenAccount ?? null
-    const standing = folded.list && standingBy(folded.list, requester.device, proven)
+    const standing = folded.list && standingBy(folded.list, requester.device, this.#claimOf(requester).proven)
     if (standing?.is !== 'owner') return sendRefusal(requester, this.log, noAccess())
     if (!same(life, folded.lives.current)) {
-      return sendRefusal(
-        requester,
-        this.log,
-        refuse('INCARNATION', 'ready: it is for another incarnation; follow again')
-      )
+      const sentence = 'ready: it is for another incarnation; follow again'
+      return sendRefusal(requester, this.log, refuse('INCARNATION', sentence))
     }
     if (!folded.lives.awaitsOwner) return
     folded.mark(ownerMark(folded.lives.current))
-    await folded.commit()
+    await folded.commit(requester)
     this.#audience.behind()
+  }
+
+  #claimOf(requester: Requester): Claim {
+    const { device } = requester
+    const claim = this.#audience.claimOf(requester) ?? this.#shown.get(requester)
+    return claim ?? { device, invite: null, shown: null, proven: null }
   }
 
   async #keepReceipts({ requester, receipts }: AskOf<'receipts'>): Promise<void> {
     if (this.#state.state !== 'folded') return
-    const { folded, receipts: box } = this.#state
-    const standing = folded.list && standingBy(folded.list, requester.device, null)
-    if (standing?.is !== 'former') return sendRefusal(requester, this.log, noAccess())
-    for (const receipt of receipts) {
-      const refusal = await box.keep(receipt, requester.device, folded.state.access)
-      if (refusal) return sendRefusal(requester, this.log, refusal)
-    }
+    const kept = await this.#state.receipts.take(requester, receipts, this.#state.folded)
+    if (kept instanceof Refusal) return sendRefusal(requester, this.log, kept)
     requester.send({ type: 'receipts-stored', log: this.log, devices: [requester.device] })
-    const device = hex(requester.device)
-    this.#audience.sendToOwners(box.waiting.filter(receipt => hex(receipt.device) === device))
+    this.#audience.sendToOwners(kept)
   }
 
   async #forgetReceipts({ requester, devices }: AskOf<'receipts-stored'>): Promise<void> {
     if (this.#state.state !== 'folded') return
-    const { folded, receipts } = this.#state
-    const standing = folded.list && standingBy(folded.list, requester.device, null)
-    if (standing?.is !== 'owner') return sendRefusal(requester, this.log, noAccess())
-    await receipts.forget(devices)
+    const refusal = await this.#state.receipts.release(requester, devices, this.#state.folded)
+    if (refusal) sendRefusal(requester, this.log, refusal)
   }
+}
+
+/** Beside proofs and offers, which are gone through in portions of their own. */
+function workOf(asks: readonly Ask[]): number {
+  const works = asks.map(one => {
+    if (one.ask === 'append') return one.asked.entry.kind === 'access' ? WORK.access : WORK.data
+    return one.ask === 'follow' ? WORK.follow : WORK.ask
+  })
+  return works.reduce((sum, work) => sum + work, 0)
 }
 
 function storeCorrupt(): Refusal {

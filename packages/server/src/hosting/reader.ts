@@ -8,12 +8,20 @@
  * `tail` everything after that, in order; `live` takes each batch as it becomes durable. The cursor that the reader may
  * persist stays where it was until everything below it has been sent.
  */
-import { hex, type LogId, SHARE_DOCUMENT } from '@lend/engine'
+import { KINDS, type LogId, SHARE_DOCUMENT, same } from '@lend/engine'
 import { type Seq, StoreCorrupt, type Stored } from '../store/log-store.ts'
 import { type FoldedLog, readSeqs } from './folded-log.ts'
 import type { Host, Requester } from './host.ts'
 import { isMark } from './lives.ts'
-import { type Batch, Page, type Reading } from './reading.ts'
+import { type Batch, firstAfter, Page, type Reading } from './reading.ts'
+import { WORK } from './turns.ts'
+
+/** Records that are read in one portion. */
+const PORTION = 64
+/** Entries of `share.doc` that are looked up at once. */
+const SEQS_AT_ONCE = 1024
+/** Where an entry names its document. Source: docs/PROTOCOL.md, Entry. */
+const DOCUMENT_AT = 1 + 1 + 2 + 32 + 32
 
 /** What a reader needs of its log. */
 export interface Source {
@@ -25,7 +33,7 @@ export interface Source {
 
 type Stage =
   | { readonly stage: 'access'; next: number }
-  | { readonly stage: 'share-doc'; readonly seqs: readonly Seq[]; next: number }
+  | { readonly stage: 'share-doc'; after: Seq }
   | { readonly stage: 'rest'; after: Seq }
   | { readonly stage: 'tail' }
   | { readonly stage: 'live' }
@@ -36,8 +44,6 @@ export class Reader implements Reading {
   readonly #requester: Requester
   readonly #from: Seq
   readonly #boundary: Seq
-  /** What `rest` passes over: it was sent before. */
-  readonly #sent: Set<Seq>
   #cursor: Seq
   /** The cursor that the reader was told last. */
   #told: Seq
@@ -55,10 +61,8 @@ export class Reader implements Reading {
     this.#cursor = from
     this.#told = from
     this.#accessSeq = from
-    const records = state.access.records
-    const next = records.findIndex(({ seq }) => seq > from)
-    this.#sent = new Set(records.filter(({ seq }) => seq > from).map(({ seq }) => seq))
-    this.#stage = from === tip.seq ? { stage: 'live' } : { stage: 'access', next: next < 0 ? records.length : next }
+    this.#stage =
+      from === tip.seq ? { stage: 'live' } : { stage: 'access', next: firstAfter(state.access.records, from) }
   }
 
   /** Sends what it can now and goes on by itself. */
@@ -104,8 +108,8 @@ export class Reader implements Reading {
   finish(last: Seq): void {
     const records = this.#source.folded.state.access.records
     const page = new Page()
-    for (const { seq, timeMs, entry } of records) {
-      if (seq <= this.#accessSeq || seq > last) continue
+    for (const { seq, timeMs, entry } of records.slice(firstAfter(records, this.#accessSeq))) {
+      if (seq > last) break
       const placed = { seq, timeMs, bytes: entry.bytes }
       if (!page.fits(placed)) this.#send(page, this.#told)
       page.add(placed)
@@ -126,14 +130,16 @@ export class Reader implements Reading {
   async #pump(): Promise<void> {
     while (this.#runs()) {
       const stage = this.#stage
-      if (stage.stage === 'access') this.#sendAccess(stage)
+      if (stage.stage === 'access') await this.#sendAccess(stage)
       else if (stage.stage === 'share-doc') await this.#sendShareDocument(stage)
       else if (stage.stage === 'rest') await this.#sendRest(stage)
       else if (stage.stage === 'tail') await this.#sendTail(stage)
     }
   }
 
-  #sendAccess(stage: Stage & { stage: 'access' }): void {
+  async #sendAccess(stage: Stage & { stage: 'access' }): Promise<void> {
+    await this.#source.host.turns.take(WORK.page, this.#requester)
+    if (this.#stage !== stage) return
     const { records } = this.#source.folded.state.access
     const page = new Page()
     for (let record = records[stage.next]; record && record.seq <= this.#boundary; record = records[++stage.next]) {
@@ -147,32 +153,27 @@ export class Reader implements Reading {
     }
     if (page.entries.length > 0) this.#send(page, this.#from)
     this.#accessSeq = this.#boundary
-    const seqs = this.#from === 0 ? this.#shareDocument() : []
-    for (const seq of seqs) this.#sent.add(seq)
-    this.#stage = { stage: 'share-doc', seqs, next: 0 }
-  }
-
-  #shareDocument(): Seq[] {
-    const trails = this.#source.folded.state.trails.get(hex(SHARE_DOCUMENT))
-    const seqs = [...(trails?.values() ?? [])].flatMap(trail => trail.entries().map(({ seq }) => seq))
-    return seqs.filter(seq => seq <= this.#boundary).sort((a, b) => a - b)
+    this.#stage = this.#from === 0 ? { stage: 'share-doc', after: 0 } : { stage: 'rest', after: this.#from }
   }
 
   async #sendShareDocument(stage: Stage & { stage: 'share-doc' }): Promise<void> {
-    const { host, log } = this.#source
+    const { host, log, folded } = this.#source
     const page = new Page()
-    for await (const record of readSeqs(host.store, log, stage.seqs.slice(stage.next))) {
+    const seqs = folded.shareDocumentAfter(stage.after, SEQS_AT_ONCE).filter(seq => seq <= this.#boundary)
+    for await (const record of this.#inTurns(readSeqs(host.store, log, seqs))) {
       if (this.#stage !== stage) return
       if (!page.fits(record)) {
         this.#send(page, this.#from)
         if (!this.#runs()) return
       }
       page.add(record)
-      while ((stage.seqs[stage.next] ?? Number.POSITIVE_INFINITY) <= record.seq) stage.next++
+      stage.after = record.seq
     }
     if (this.#stage !== stage) return
     if (page.entries.length > 0) this.#send(page, this.#from)
-    this.#stage = { stage: 'rest', after: this.#from }
+    const last = seqs.at(-1)
+    if (last === undefined) this.#stage = { stage: 'rest', after: this.#from }
+    else stage.after = last
   }
 
   async #sendRest(stage: Stage & { stage: 'rest' }): Promise<void> {
@@ -180,7 +181,7 @@ export class Reader implements Reading {
     for await (const record of this.#read(stage.after)) {
       if (this.#stage !== stage) return
       if (record.seq > this.#boundary) break
-      if (!isMark(record.bytes) && !this.#sent.has(record.seq)) {
+      if (!isMark(record.bytes) && !this.#wasSent(record)) {
         if (!page.fits(record)) {
           this.#send(page, stage.after)
           if (!this.#runs()) return
@@ -191,7 +192,6 @@ export class Reader implements Reading {
     }
     if (this.#stage !== stage) return
     if (page.entries.length > 0) this.#send(page, this.#boundary)
-    this.#sent.clear()
     this.#cursor = this.#boundary
     this.#stage = { stage: 'tail' }
   }
@@ -221,9 +221,23 @@ export class Reader implements Reading {
     if (this.#cursor >= this.#source.folded.tip.seq) this.#stage = { stage: 'live' }
   }
 
+  /** What `rest` passes over: it came before. */
+  #wasSent({ bytes }: Stored): boolean {
+    if (bytes[1] === KINDS.access) return true
+    return this.#from === 0 && same(bytes.subarray(DOCUMENT_AT, DOCUMENT_AT + 16), SHARE_DOCUMENT)
+  }
+
   #read(after: Seq): AsyncIterable<Stored> {
     const { host, log } = this.#source
-    return host.store.read(log, after)
+    return this.#inTurns(host.store.read(log, after))
+  }
+
+  async *#inTurns(records: AsyncIterable<Stored>): AsyncIterable<Stored> {
+    let read = 0
+    for await (const record of records) {
+      if (read++ % PORTION === 0) await this.#source.host.turns.take(PORTION * WORK.read, this.#requester)
+      yield record
+    }
   }
 
   /** Sends a page and empties it. */

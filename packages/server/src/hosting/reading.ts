@@ -2,7 +2,7 @@
  * What goes to readers: a batch that has become durable, pages of a frame's size, and the reader who sees access entries
  * only (one with an invite, or one that is out).
  */
-import { type EntryId, encodeFrame, limits, type Placed } from '@lend/engine'
+import { type AccessRecord, type EntryId, encodeFrame, limits, type Placed } from '@lend/engine'
 import { SharedFrame } from '../peer.ts'
 import type { Seq } from '../store/log-store.ts'
 import type { FoldedLog } from './folded-log.ts'
@@ -106,8 +106,7 @@ export class AccessReader implements Reading {
     this.#from = o.from
     this.#last = o.last
     this.#done = o.done
-    const next = source.folded.state.access.records.findIndex(({ seq }) => seq > o.from)
-    this.#next = next < 0 ? source.folded.state.access.records.length : next
+    this.#next = firstAfter(source.folded.state.access.records, o.from)
   }
 
   /** What is still to come. */
@@ -161,4 +160,16 @@ export class AccessReader implements Reading {
     const last = state.access.indexOf(this.#last ?? tip.accessHead)
     return last === null ? 0 : last + 1
   }
+}
+
+/** The index of the first record above a seq; their number when there is none. */
+export function firstAfter(records: readonly AccessRecord[], seq: Seq): number {
+  let low = 0
+  let high = records.length
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if ((records[middle]?.seq ?? 0) <= seq) low = middle + 1
+    else high = middle
+  }
+  return low
 }

@@ -16,7 +16,9 @@ import {
   verifyReceipt
 } from '@lend/engine'
 import { type Seq, StoreCorrupt } from '../store/log-store.ts'
-import type { Host } from './host.ts'
+import type { FoldedLog } from './folded-log.ts'
+import type { Host, Requester } from './host.ts'
+import { noAccess, standingBy } from './seat.ts'
 
 const NO_HASH = new Uint8Array(32)
 
@@ -50,8 +52,38 @@ export class ReceiptBox {
     return [...this.#kept.values()].map(({ receipt }) => receipt)
   }
 
+  /**
+   * Keeps what a device hands in of its own.
+   * @returns why not, or what waits of it now
+   */
+  async take({ device }: Requester, receipts: readonly Receipt[], folded: FoldedLog): Promise<Receipt[] | Refusal> {
+    const standing = folded.list && standingBy(folded.list, device, null)
+    if (standing?.is !== 'former') return noAccess()
+    for (const receipt of receipts) {
+      const refusal = await this.#keep(receipt, device, folded.state.access)
+      if (refusal) return refusal
+    }
+    const kept = this.#kept.get(hex(device))
+    return kept ? [kept.receipt] : []
+  }
+
+  /** The owner has those of these devices. @returns why it may not say so, or null */
+  async release({ device }: Requester, devices: readonly DeviceId[], folded: FoldedLog): Promise<Refusal | null> {
+    const standing = folded.list && standingBy(folded.list, device, null)
+    if (standing?.is !== 'owner') return noAccess()
+    const seqs: Seq[] = []
+    for (const one of devices) {
+      const kept = this.#kept.get(hex(one))
+      if (!kept) continue
+      seqs.push(kept.seq)
+      this.#kept.delete(hex(one))
+    }
+    if (seqs.length > 0) await this.#host.store.forget(this.#place, seqs)
+    return null
+  }
+
   /** @returns why it is not kept, or null when it is durable */
-  async keep(receipt: Receipt, sender: DeviceId, access: AccessHistory): Promise<Refusal | null> {
+  async #keep(receipt: Receipt, sender: DeviceId, access: AccessHistory): Promise<Refusal | null> {
     const device = hex(receipt.device)
     if (device !== hex(sender)) return refuse('BAD_RECEIPT', 'receipt: it is of another device')
     if (!access.has(receipt.accessHead)) return refuse('BAD_RECEIPT', 'receipt: its access entry is not in the list')
@@ -75,17 +107,5 @@ export class ReceiptBox {
     if (frame.type === 'receipts' && frame.receipts[0]) this.#kept.set(device, { seq, receipt: frame.receipts[0] })
     if (before) await this.#host.store.forget(this.#place, [before.seq])
     return null
-  }
-
-  /** The owner has them. */
-  async forget(devices: readonly DeviceId[]): Promise<void> {
-    const seqs: Seq[] = []
-    for (const device of devices) {
-      const kept = this.#kept.get(hex(device))
-      if (!kept) continue
-      seqs.push(kept.seq)
-      this.#kept.delete(hex(device))
-    }
-    if (seqs.length > 0) await this.#host.store.forget(this.#place, seqs)
   }
 }

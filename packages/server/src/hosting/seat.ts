@@ -4,39 +4,19 @@
  */
 import {
   type AccessList,
-  type AccountId,
-  accountId,
   type DeviceId,
-  decodeEntry,
   type EntryId,
-  type Follow,
-  foldProof,
   hex,
   type Invite,
   type InviteId,
-  inviteId,
-  type LogId,
-  type Nonces,
   openInvite,
   Refusal,
   refuse,
   type Standing,
-  type Suite,
-  standingOf,
-  verifyPeek
+  standingOf
 } from '@lend/engine'
+import type { Claim, Proven } from './claim.ts'
 import type { Lives } from './lives.ts'
-
-/** What a follower has shown. */
-export interface Claim {
-  readonly device: DeviceId
-  /** The invite whose secret it has proved to hold, or that it named and did not prove. */
-  readonly invite: { readonly id: InviteId; readonly proved: boolean } | null
-  /** It was served here before: it showed a head of ours. */
-  readonly wasServed: boolean
-  /** The account that it has proved to be a device of, by entries that the log's list does not have yet. */
-  readonly provenAccount: AccountId | null
-}
 
 export type Seat =
   | {
@@ -59,25 +39,8 @@ export function noAccess(): Refusal {
 
 const NO_INVITES: ReadonlyMap<string, Invite> = new Map()
 
-export function claimOf(
-  suite: Suite,
-  list: AccessList | null,
-  o: { log: LogId; device: DeviceId; nonces: Nonces; follow: Follow; wasServed: boolean }
-): Claim {
-  const { invite, accountProof } = o.follow
-  return {
-    device: o.device,
-    invite: invite && {
-      id: inviteId(invite.id.slice()),
-      proved: verifyPeek(suite, invite.id, invite.signature, o.log, o.nonces)
-    },
-    wasServed: o.wasServed,
-    provenAccount: provenAccount(suite, list, o.device, accountProof)
-  }
-}
-
 export function seatOf(list: AccessList | null, lives: Lives, claim: Claim, nowMs: number): Seat {
-  const standing: Standing = list ? standingBy(list, claim.device, claim.provenAccount) : { is: 'stranger' }
+  const standing: Standing = list ? standingBy(list, claim.device, claim.proven) : { is: 'stranger' }
   switch (standing.is) {
     case 'owner':
       return { is: 'served', standing: 'owner', endsMs: null }
@@ -93,20 +56,23 @@ export function seatOf(list: AccessList | null, lives: Lives, claim: Claim, nowM
       const invite = inviteOf(list, claim, nowMs)
       if (invite instanceof Refusal) return { is: 'refused', refusal: invite }
       if (invite) return invited(invite)
-      return claim.wasServed && lives.awaitsOwner ? { is: 'waiting' } : { is: 'refused', refusal: noAccess() }
+      return claim.shown && lives.awaitsOwner ? { is: 'waiting' } : { is: 'refused', refusal: noAccess() }
     }
   }
 }
 
 /** The standing of a device, or of the account that it has proved to be of when the list does not have it yet. */
-export function standingBy(list: AccessList, device: DeviceId, proven: AccountId | null): Standing {
+export function standingBy(list: AccessList, device: DeviceId, proven: Proven | null): Standing {
   const listed = standingOf(list, device)
   if (listed.is !== 'stranger' || !proven || list.kind === 'library') return listed
-  for (const known of list.accounts.get(hex(proven))?.devices.values() ?? []) return standingOf(list, known.id)
+  const known = list.accounts.get(hex(proven.account))
+  // What it has shown continues what is folded.
+  if (!known || !proven.ids.has(hex(known.head))) return listed
+  for (const { id } of known.devices.values()) return standingOf(list, id)
   return listed
 }
 
-/** Why this invite lets nobody in, to who holds it; null when none was shown or when it does. */
+/** The invite that lets a follower in, or why it lets nobody in; null when none was shown. */
 export function inviteOf(list: AccessList | null, claim: Claim, nowMs: number): Invite | Refusal | null {
   if (!claim.invite) return null
   const invites = list && claim.invite.proved ? list.invites : NO_INVITES
@@ -115,25 +81,4 @@ export function inviteOf(list: AccessList | null, claim: Claim, nowMs: number): 
 
 function invited(invite: Invite): Seat {
   return { is: 'invited', invite: invite.id, endsMs: invite.expiresMs }
-}
-
-/** A wrong proof is as good as none: who shows it is a stranger. */
-export function provenAccount(
-  suite: Suite,
-  list: AccessList | null,
-  device: DeviceId,
-  proof: readonly Uint8Array[]
-): AccountId | null {
-  const first = proof[0]
-  if (!first || !list || list.kind === 'library') return null
-  try {
-    const account = accountId(decodeEntry(suite, first).log.slice())
-    const known = list.accounts.get(hex(account))
-    if (!known) return null
-    const folded = foldProof(suite, known, account, proof, { timeMs: null, signatures: true })
-    return !(folded instanceof Refusal) && folded.devices.has(hex(device)) ? account : null
-  } catch (error) {
-    if (error instanceof Refusal) return null
-    throw error
-  }
 }

@@ -1,0 +1,18 @@
+/** Whose connections count together: an IPv4 address, or the 64 bits of IPv6 that one customer is given at least. */
+import { isIPv6 } from 'node:net'
+
+/**
+ * @param address as a socket tells it; undefined for one that is gone already
+ * @returns `203.0.113.7` for that and `::ffff:203.0.113.7`, `2001:db8:0:1` for `2001:db8:0:1::2`
+ */
+export function networkOf(address: string | undefined): string {
+  if (address === undefined) return ''
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)
+  if (mapped?.[1]) return mapped[1]
+  if (!isIPv6(address)) return address
+  const [left, right] = address.split('::')
+  const head = left ? left.split(':') : []
+  const tail = right ? right.split(':') : []
+  const zeros = new Array<string>(Math.max(0, 8 - head.length - tail.length)).fill('0')
+  return [...head, ...zeros, ...tail].slice(0, 4).join(':')
+}
