@@ -93,3 +93,14 @@ export const CLOCK_JUMP_MAX = 2 ** 30
 export const CLOCK_MAX = 2 ** 48
 /** Types inside one another, and likewise values inside one value: far over any editor's, far under Yjs's recursion. */
 export const NESTING_DEPTH_MAX = 128
+
+// --- Items (packages/client/src/library) ---
+
+/** Items of one library: the index that names them all is one document, and an app shows it at once. */
+export const ITEMS_MAX = 10_000
+/** Bytes of an item's kind, in UTF-8. */
+export const KIND_BYTES_MAX = 64
+/** Bytes of the fields that an item is made with, as JSON: they leave as one update, with room for Yjs. */
+export const FIELDS_BYTES_MAX = 128 * 1024
+/** Values inside one another in a field. */
+export const FIELD_DEPTH_MAX = 32

@@ -5,7 +5,7 @@ import { Reader } from '../bytes/reader.ts'
 import { Writer } from '../bytes/writer.ts'
 import { pad, unpad } from '../crypto/padding.ts'
 import type { Dice, Suite } from '../crypto/suite.ts'
-import { NAME_BYTES_MAX, PREVIEW_BYTES_MAX, TITLE_BYTES_MAX } from '../limits.ts'
+import { KIND_BYTES_MAX, NAME_BYTES_MAX, PREVIEW_BYTES_MAX, TITLE_BYTES_MAX } from '../limits.ts'
 import { refuse } from '../refusal.ts'
 import type { InviteKeys } from './invite.ts'
 
@@ -19,7 +19,6 @@ export interface Preview {
 }
 
 const KINDS_MAX = 16
-const KIND_BYTES_MAX = 64
 
 export function sealPreview(suite: Suite, keys: InviteKeys, preview: Preview, dice: Dice): Uint8Array {
   const w = new Writer().text(preview.owner).text(preview.title).flag(preview.presence)

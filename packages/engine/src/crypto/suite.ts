@@ -61,6 +61,7 @@ export type Label =
   | 'name key'
   | 'payload'
   | 'previous epoch'
+  | 'private document'
   | 'earlier epochs'
   | 'receipt'
   | 'recovery sealing'

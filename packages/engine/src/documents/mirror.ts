@@ -14,16 +14,17 @@ import { encodeSettled } from './pending.ts'
  * @returns one update, format V1, to publish; null when the copy lacked nothing
  */
 export function difference(from: Y.Doc, copy: Y.Doc): Uint8Array | null {
-  return bring(copy, lacking(from, copy))
+  return bring(copy, lacking(from, Y.encodeStateVector(copy)))
 }
 
 /**
  * What the copy lacks of the item as the item is now. It may still hold what was deleted: it is for `bring` alone, and
  * neither kept nor sent. Two steps, so that an item's state can be made durable before a copy has it.
+ * @param known the copy's state vector
  */
-export function lacking(from: Y.Doc, copy: Y.Doc): Uint8Array {
+export function lacking(from: Y.Doc, known: Uint8Array): Uint8Array {
   // What waits stays behind: raw as it is, a snapshot of the copy would carry it.
-  return encodeSettled(from, Y.encodeStateVector(copy))
+  return encodeSettled(from, known)
 }
 
 /** Gives the copy what it lacked, whatever else it was given meanwhile. @returns as `difference` does */

@@ -194,13 +194,15 @@ function fold(state: LogState, entry: Entry, covers: readonly Cover[], place: St
   const document = hex(entry.document)
   const trails = getOrMake(state.trails, document, () => new Map<string, Trail>())
   if (entry.kind === 'drop') {
-    for (const trail of trails.values()) released.push(...trail.entries())
+    for (const trail of trails.values()) for (const entry of trail.entries()) released.push(entry)
     trails.clear()
     state.dropped.set(document, { id: entry.id, seq: place.seq })
   } else {
     getOrMake(trails, hex(entry.author), () => new Trail()).add(entry.ctr, entry.id, place.seq, entry.bytes.length)
     for (const cover of covers) {
-      released.push(...getOrMake(trails, hex(cover.author), () => new Trail()).cover(cover.ctr, cover.id))
+      const trail = getOrMake(trails, hex(cover.author), () => new Trail())
+      // One by one: there may be more of them than a call takes arguments.
+      for (const entry of trail.cover(cover.ctr, cover.id)) released.push(entry)
     }
     state.entries++
   }
