@@ -224,7 +224,8 @@ export class HostedLog implements Stage {
         continue
       }
       acks.set(requester, [...(acks.get(requester) ?? []), asked.entry.id])
-      if (judged.taken) released.push(...judged.released)
+      // One by one: a snapshot may release more than a call takes arguments.
+      if (judged.taken) for (const seq of judged.released) released.push(seq)
     }
     const entries = await folded.commit(asks[0]?.requester ?? this)
     for (const [requester, ids] of acks) this.#acknowledge(requester, ids)
@@ -329,9 +330,9 @@ export class HostedLog implements Stage {
     for (const { entry, statement } of taking) {
       full = judgeRoom(folded, entry, statement, host.limits)
       if (full) break
-      const taken = folded.takeOffered(entry)
-      if (taken instanceof Refusal) throw new Error(`an offered entry that was judged does not fold: ${taken.code}`)
-      released.push(...taken)
+      const judged = folded.takeOffered(entry)
+      if (judged instanceof Refusal) throw new Error(`an offered entry that was judged does not fold: ${judged.code}`)
+      for (const seq of judged) released.push(seq)
     }
     const batch = new Batch(folded, await folded.commit(requester))
     const ids = entries.filter(({ id }) => folded.state.access.has(id)).map(({ id }) => id)

@@ -61,7 +61,8 @@ export async function mayOffer(
   by: Offerer
 ): Promise<boolean> {
   if (hasPart(list, by)) return true
-  let next = list && copyList(list)
+  if (!mayContinue(list, offered)) return false
+  let next = await copyInTurn(host, list, by.lane)
   for (const { entry, statement } of offered) {
     await host.turns.take(WORK.fold, by.lane)
     next = fold(host.suite, next, entry, statement, false) ?? next
@@ -80,12 +81,13 @@ export async function continuing(
   by: Offerer,
   nowMs: number
 ): Promise<Offered[]> {
+  if (!mayContinue(list, offered)) return []
   const taken: Offered[] = []
   /** From the first join on that may be new: they wait for someone's word. */
   let doubtful: Offered[] = []
-  let next = list && copyList(list)
-  /** The owner's devices, by what is beyond doubt. */
-  let owners = list ? writers(list) : new Set<string>()
+  let next = await copyInTurn(host, list, by.lane)
+  /** Who vouches: the owner's, by what is beyond doubt. */
+  let owners = ownersOf(next)
   for (const one of offered) {
     const { entry, statement } = one
     await verifyProof(host, next, statement, by.lane)
@@ -95,15 +97,15 @@ export async function continuing(
     if (!folded) continue
     next = folded
     // An owner's device has seen the list that it adds to, and this relay the one that its head names.
-    const vouchers = [by.device, entry.author].map(hex)
-    const isVouched = vouchers.some(device => owners.has(device)) || (by.shown !== null && same(by.shown, entry.id))
+    const isVouched =
+      owners.has(hex(by.device)) || owners.has(hex(entry.author)) || (by.shown !== null && same(by.shown, entry.id))
     if ((mayBeNew || doubtful.length > 0) && !isVouched) {
       doubtful.push(one)
       continue
     }
     taken.push(...doubtful, one)
     doubtful = []
-    owners = writers(next)
+    owners = ownersOf(next)
   }
   return taken
 }
@@ -116,6 +118,25 @@ export function creatorOf({ entry, statement }: Offered): AccountId {
 function hasPart(list: AccessList | null, { device, proven }: Offerer): boolean {
   const standing = list && standingBy(list, device, proven)
   return standing?.is === 'owner' || standing?.is === 'member'
+}
+
+/** Without its signatures: what can't continue the list costs nothing. */
+function mayContinue(list: AccessList | null, offered: readonly Offered[]): boolean {
+  if (!list) return offered.length > 0
+  return offered.some(({ entry, statement }) => same(entry.accessHead, list.head) || statement.type === 'reset')
+}
+
+/** A list to try entries on: a copy costs its length. */
+async function copyInTurn(host: Host, list: AccessList | null, lane: object): Promise<AccessList | null> {
+  if (!list) return null
+  await host.turns.take(list.length * WORK.copy, lane)
+  return copyList(list)
+}
+
+/** Devices of the owner, and a library's root key. */
+function ownersOf(list: AccessList | null): Set<string> {
+  const owners = new Set(list ? writers(list) : [])
+  return list?.kind === 'library' ? owners.add(hex(list.rootKey)) : owners
 }
 
 /** A join by an invite that has expired by now. */

@@ -9,7 +9,8 @@ import {
   hex,
   type LibraryList,
   Refusal,
-  type Statement
+  type Statement,
+  sinceReset
 } from '@lend/engine'
 import type { Host } from './host.ts'
 import { WORK } from './turns.ts'
@@ -43,9 +44,10 @@ export async function foldProofInTurns(
   lane: object
 ): Promise<LibraryList | Refusal> {
   const judge = { timeMs: null, signatures: true }
+  const counted = sinceReset(entries)
   let folded = list
-  for (let at = 0; at === 0 || at < entries.length; at += PORTION) {
-    const portion = entries.slice(at, at + PORTION)
+  for (let at = 0; at === 0 || at < counted.length; at += PORTION) {
+    const portion = counted.slice(at, at + PORTION)
     await host.turns.take(portion.length * WORK.verify, lane)
     const next = foldProof(host.suite, folded, account, portion, judge)
     if (next instanceof Refusal) return next

@@ -14,6 +14,8 @@ export const WORK = {
   verify: 1.2,
   /** The same without the signature. */
   fold: 0.4,
+  /** Copying one entry's part of an access list. */
+  copy: 0.005,
   /** Reading one record to pass it on. */
   read: 0.1,
   /** Sending a page that is in memory. */

@@ -26,5 +26,6 @@ export function rememberVerified(suite: Suite): Suite {
 
 /** What an access list is folded from. Data comes once, and so do proofs of a session. */
 function comesAgain(label: Label, parts: readonly Uint8Array[]): boolean {
-  return label === 'entry' ? parts[0]?.[1] === KINDS.access : label === 'join' || label === 'device of account'
+  if (label === 'entry') return parts[0]?.[1] === KINDS.access
+  return label === 'join' || label === 'device of account' || label === 'reset'
 }
