@@ -3,6 +3,7 @@
  * Killed anywhere, it is finished at the next start, before anything is read.
  */
 import type { Disk } from '../world.ts'
+import { databasesOf } from './generations.ts'
 
 const MARKERS = 'wiping'
 
@@ -22,7 +23,7 @@ export function markWipe(disk: Disk, log: string, why: Uint8Array): Promise<void
 /** After the marker is durable and the replica's database is closed. */
 export async function destroyReplica(disk: Disk, log: string): Promise<void> {
   await disk.destroyFile(replicaKeyFile(log))
-  await disk.destroyDatabase(replicaName(log))
+  for (const name of await databasesOf(disk, replicaName(log))) await disk.destroyDatabase(name)
 }
 
 /** After the receipt is durable. */

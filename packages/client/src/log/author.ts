@@ -2,10 +2,12 @@
  * Writes access statements, one at a time. A statement is decided against the list as it is known; when the list has
  * moved on meanwhile the intent is decided anew, at most INTENT_TRIES_MAX times; nothing is signed again blindly.
  *
- *   idle → proposed → idle      a refusal with a newer list at hand proposes again
+ *   idle → unsent ⇄ sent → idle
+ *          sent → waiting → refused → sent      after a conflict, with full jitter: those who ask at once must not meet
+ *                                               again and again; then, once the list has moved on
  */
 import {
-  type AccessHistory,
+  type AccessList,
   type DeviceKeys,
   type Entry,
   type EntryId,
@@ -22,41 +24,55 @@ import {
   same,
   signEntry
 } from '@lend/engine'
+import type { Stop, World } from '../world.ts'
+import { Backoff } from './backoff.ts'
 
 /** What to write, given the list; null when there is nothing to do (any more). */
-export type Decide = (list: ShareList) => Statement | null
+export type Decide<L extends AccessList = ShareList> = (list: L) => Statement | null
 
-interface Proposal {
-  readonly decide: Decide
+interface Proposal<L extends AccessList> {
+  readonly decide: Decide<L>
   readonly done: (entry: Entry | null) => void
   readonly failed: (error: unknown) => void
   entry: Entry | null
   tries: number
-  /** False while it is not at the relay: not sent yet, refused, or the connection was lost. */
-  sent: boolean
+  state: 'unsent' | 'sent' | 'waiting' | 'refused'
+  stopWaiting: Stop | null
 }
 
-export class AccessAuthor {
+const CONFLICT_MS = { firstMs: 100, maxMs: 2_000 }
+
+export class AccessAuthor<L extends AccessList = ShareList> {
   readonly #suite: Suite
+  readonly #world: World
   readonly #log: LogId
   readonly #device: DeviceKeys
-  readonly #history: () => AccessHistory
+  readonly #list: () => L | null
+  readonly #has: (id: EntryId) => boolean
   readonly #send: (entry: Entry) => boolean
-  #proposal: Proposal | null = null
+  readonly #conflicts: Backoff
+  #proposal: Proposal<L> | null = null
   #closed: unknown = null
 
   /** @param o.send false when it can't be sent now; `advance` is called when it can */
   constructor(o: {
     suite: Suite
+    world: World
     log: LogId
     device: DeviceKeys
-    history: () => AccessHistory
+    /** Null while it is not here. */
+    list: () => L | null
+    /** Whether this access entry is in the list. */
+    has: (id: EntryId) => boolean
     send: (entry: Entry) => boolean
   }) {
     this.#suite = o.suite
+    this.#world = o.world
+    this.#conflicts = new Backoff(o.world, CONFLICT_MS)
     this.#log = o.log
     this.#device = o.device
-    this.#history = o.history
+    this.#list = o.list
+    this.#has = o.has
     this.#send = o.send
   }
 
@@ -66,13 +82,14 @@ export class AccessAuthor {
 
   /**
    * Resolves when the statement is in the list, with its entry; with null when there was nothing to do.
-   * Rejects with the relay's Refusal, or ACCESS_CONFLICT after too many tries.
+   * Rejects with the relay's Refusal, or LendError ACCOUNT_STALE after too many tries.
    */
-  propose(decide: Decide): Promise<Entry | null> {
+  propose(decide: Decide<L>): Promise<Entry | null> {
     if (this.#closed) return Promise.reject(this.#closed)
     if (this.#proposal) throw new Error('one statement at a time')
     return new Promise((done, failed) => {
-      this.#proposal = { decide, done, failed, entry: null, tries: 0, sent: false }
+      this.#proposal = { decide, done, failed, entry: null, tries: 0, state: 'unsent', stopWaiting: null }
+      this.#conflicts.reset()
       this.advance()
     })
   }
@@ -81,12 +98,12 @@ export class AccessAuthor {
   advance(): void {
     const proposal = this.#proposal
     if (!proposal) return
-    const history = this.#history()
-    if (proposal.entry && history.has(proposal.entry.id)) this.#finish(p => p.done(p.entry))
-    else if (!proposal.sent && history.list?.kind === 'share') this.#propose(proposal, history.list)
+    const list = this.#list()
+    if (proposal.entry && this.#has(proposal.entry.id)) this.#finish(p => p.done(p.entry))
+    else if (list && isDue(proposal, list)) this.#propose(proposal, list)
   }
 
-  #propose(proposal: Proposal, list: ShareList): void {
+  #propose(proposal: Proposal<L>, list: L): void {
     if (!proposal.entry || !same(proposal.entry.accessHead, list.head)) {
       try {
         if (proposal.tries >= limits.INTENT_TRIES_MAX) throw tooManyTries()
@@ -102,25 +119,22 @@ export class AccessAuthor {
       }
       proposal.tries++
     }
-    proposal.sent = this.#send(proposal.entry)
+    proposal.state = this.#send(proposal.entry) ? 'sent' : 'unsent'
   }
 
   /** @returns true when the refusal was about the proposed entry */
   refused(id: EntryId, refusal: Refusal): boolean {
     const proposal = this.#proposal
     if (!proposal?.entry || !same(proposal.entry.id, id)) return false
-    if (refusal.code === 'ACCESS_CONFLICT' || refusal.code === 'INCARNATION') {
-      proposal.sent = false
-      const list = this.#history().list
-      // Else the newer entries are on their way, and `advance` comes with them.
-      if (list && !same(list.head, proposal.entry.accessHead)) this.advance()
-    } else this.#finish(p => p.failed(refusal))
+    if (refusal.code === 'ACCESS_CONFLICT') this.#wait(proposal)
+    else if (refusal.code === 'INCARNATION') proposal.state = 'unsent'
+    else this.#finish(p => p.failed(refusal))
     return true
   }
 
   /** The connection is lost: what was sent may or may not be in the log. */
   lost(): void {
-    if (this.#proposal) this.#proposal.sent = false
+    if (this.#proposal) this.#unsend(this.#proposal)
   }
 
   fail(error: unknown): void {
@@ -133,9 +147,25 @@ export class AccessAuthor {
     this.fail(error)
   }
 
-  #finish(end: (proposal: Proposal) => void): void {
+  /** The entries that it lacked are on their way meanwhile. */
+  #wait(proposal: Proposal<L>): void {
+    proposal.state = 'waiting'
+    proposal.stopWaiting = this.#world.timer(this.#conflicts.next(), () => {
+      proposal.state = 'refused'
+      this.advance()
+    })
+  }
+
+  #unsend(proposal: Proposal<L>): void {
+    proposal.stopWaiting?.()
+    proposal.stopWaiting = null
+    proposal.state = 'unsent'
+  }
+
+  #finish(end: (proposal: Proposal<L>) => void): void {
     const proposal = this.#proposal
     this.#proposal = null
+    proposal?.stopWaiting?.()
     if (proposal) end(proposal)
   }
 }
@@ -161,6 +191,11 @@ export function accessEntry(
     encodeStatement(statement),
     device.signing.secretKey
   )
+}
+
+/** The same bytes are not sent again after a conflict. */
+function isDue<L extends AccessList>({ state, entry }: Proposal<L>, list: L): boolean {
+  return state === 'unsent' || (state === 'refused' && entry !== null && !same(entry.accessHead, list.head))
 }
 
 function tooManyTries(): LendError {

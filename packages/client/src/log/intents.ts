@@ -3,10 +3,13 @@
  * a signed entry, so it can be decided again whenever the list has moved on.
  */
 import {
+  type AccessList,
   type AccountId,
   accountId,
   authorInvite,
   authorRemoval,
+  type DeviceId,
+  deviceId,
   hex,
   type InviteId,
   inviteId,
@@ -36,8 +39,14 @@ export type Intent =
   | { readonly type: 'remove'; readonly account: AccountId; readonly reason: Extract<Reason, 'removed' | 'expired'> }
   | { readonly type: 'until'; readonly account: AccountId; readonly untilMs: number | null }
   | { readonly type: 'stop' }
+  /** In a library. */
+  | {
+      readonly type: 'remove-device'
+      readonly device: DeviceId
+      readonly reason: Extract<Reason, 'device-removed' | 'cloned'>
+    }
 
-const NUMBERS = { invite: 1, void: 2, remove: 3, until: 4, stop: 5 } as const
+const NUMBERS = { invite: 1, void: 2, remove: 3, until: 4, stop: 5, 'remove-device': 6 } as const
 const byNumber = new Map(Object.entries(NUMBERS).map(([type, n]) => [n as number, type as Intent['type']]))
 
 export interface KeptIntent {
@@ -46,11 +55,11 @@ export interface KeptIntent {
 }
 
 export class Intents {
-  readonly #replica: Replica
+  readonly #replica: Replica<AccessList>
   #kept: KeptIntent[] = []
   #next = 1
 
-  constructor(replica: Replica) {
+  constructor(replica: Replica<AccessList>) {
     this.#replica = replica
   }
 
@@ -120,6 +129,8 @@ export function decideIntent(
     }
     case 'stop':
       return list.stopped ? null : { type: 'stop' }
+    case 'remove-device':
+      return null
   }
 }
 
@@ -152,6 +163,9 @@ function encodeIntent(intent: Intent): Uint8Array {
     case 'until':
       w.bytes(intent.account).optional(intent.untilMs, ms => w.u53(ms))
       break
+    case 'remove-device':
+      w.bytes(intent.device).flag(intent.reason === 'cloned')
+      break
     case 'stop':
       break
   }
@@ -177,6 +191,8 @@ function decodeIntent(bytes: Uint8Array): Intent {
       return { type, account: accountId(r.bytes(32)), reason: r.flag() ? 'expired' : 'removed' }
     case 'until':
       return { type, account: accountId(r.bytes(32)), untilMs: r.optional(() => r.u53()) }
+    case 'remove-device':
+      return { type, device: deviceId(r.bytes(32)), reason: r.flag() ? 'cloned' : 'device-removed' }
     case 'stop':
       return { type }
     default:

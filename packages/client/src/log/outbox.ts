@@ -4,6 +4,7 @@
  * merge in, a new epoch began); bytes that may have been sent only after the relay refused exactly them.
  */
 import {
+  type AccessList,
   type Cover,
   coversOf,
   type DeviceKeys,
@@ -16,10 +17,10 @@ import {
   hex,
   limits,
   type Position,
-  type ShareList,
   same,
   sealSnapshot,
-  sealUpdate
+  sealUpdate,
+  signEntry
 } from '@lend/engine'
 import type { ReplicaDocument } from './document.ts'
 import { mergeAll } from './document.ts'
@@ -43,12 +44,15 @@ export interface Outgoing {
 }
 
 export class Outbox {
-  readonly #replica: Replica
+  readonly #replica: Replica<AccessList>
   readonly #device: DeviceKeys
-  #items: Outgoing[] = []
+  /** In the order in which they were made. */
+  readonly #items = new Set<Outgoing>()
+  /** The same, of each document; by hex id. */
+  readonly #byDocument = new Map<string, readonly Outgoing[]>()
   #next = 1
 
-  constructor(replica: Replica, device: DeviceKeys) {
+  constructor(replica: Replica<AccessList>, device: DeviceKeys) {
     this.#replica = replica
     this.#device = device
   }
@@ -57,7 +61,7 @@ export class Outbox {
     for await (const { key, value } of this.#replica.store.range('outbox/')) {
       const { entry, content } = decodeOutgoing(value)
       const n = numberOf(key)
-      this.#items.push({
+      this.#put({
         n,
         entry: decodeEntry(this.#replica.suite, entry),
         content,
@@ -70,17 +74,19 @@ export class Outbox {
   }
 
   get size(): number {
-    return this.#items.length
+    return this.#items.size
   }
 
   get inFlight(): number {
-    return this.#items.filter(item => item.inFlight).length
+    let count = 0
+    for (const item of this.#items) if (item.inFlight) count++
+    return count
   }
 
   /** Puts an edit in, with the changes that keep its document; nothing is on disk before the replica's next commit. */
-  add(document: ReplicaDocument, update: Uint8Array, list: ShareList): void {
+  add(document: ReplicaDocument, update: Uint8Array, list: AccessList): void {
     this.#replica.change(...document.keep(update))
-    const last = this.#items.findLast(item => same(item.entry.document, document.id))
+    const last = this.of(document.id).at(-1)
     if (last && !last.sent && last.entry.kind === 'update' && last.content.length + update.length <= MERGED_BYTES_MAX) {
       this.#seal(last, mergeAll([last.content, update]), list, document)
       return
@@ -89,15 +95,52 @@ export class Outbox {
   }
 
   /** Puts a snapshot in, of all that this device has of the document right now. */
-  addSnapshot(document: ReplicaDocument, list: ShareList): void {
+  addSnapshot(document: ReplicaDocument, list: AccessList): void {
     this.#append(document, null, list)
+  }
+
+  /**
+   * Puts the document's drop in, in place of what was never sent of it. The ledger of the document must be loaded, and is
+   * not written: nothing is kept of what is dropped.
+   */
+  addDrop(document: DocumentId, list: AccessList): void {
+    if (this.dropOf(document)) return
+    const unsent = this.of(document).filter(item => !item.sent)
+    for (const item of unsent) this.#remove(item)
+    const top = this.#replica.position(document, this.#device.id).reached
+    const ctr = unsent[0]?.entry.ctr ?? top + 1
+    const item = { n: this.#next++, sent: false, inFlight: false, stale: false, content: new Uint8Array(0) } as Outgoing
+    this.#writeDrop(item, document, ctr, list)
+    this.#put(item)
+  }
+
+  /** All that waits of a document. */
+  of(document: DocumentId): readonly Outgoing[] {
+    return this.#byDocument.get(hex(document)) ?? []
+  }
+
+  dropOf(document: DocumentId): Outgoing | null {
+    return this.of(document).find(({ entry }) => entry.kind === 'drop') ?? null
+  }
+
+  /** The document was dropped by another device: none of this is taken any more. */
+  forget(document: DocumentId): void {
+    for (const item of this.of(document)) this.#remove(item)
+  }
+
+  /** Documents of which something is to be sealed anew before it can be sent; open them for `take`. */
+  toSeal(list: AccessList): DocumentId[] {
+    const isOpened = (item: Outgoing) => !item.inFlight && item.entry.kind !== 'drop' && isToSeal(item, list)
+    const first = [...this.#items].filter(isOpened).slice(0, WINDOW)
+    return [...new Map(first.map(({ entry: { document } }) => [hex(document), document])).values()]
   }
 
   /**
    * What can be sent now, re-sealed where it must be. Commit before sending. Of each document in order: what was refused
    * goes again once all that was sent behind it is answered, so that no entry is on its way twice.
+   * @param documentOf null for a document that is not open
    */
-  take(list: ShareList, documentOf: (id: DocumentId) => ReplicaDocument | null): Outgoing[] {
+  take(list: AccessList, documentOf: (id: DocumentId) => ReplicaDocument | null): Outgoing[] {
     const free = WINDOW - this.inFlight
     const taken: Outgoing[] = []
     const held = this.#behindRefused()
@@ -110,15 +153,21 @@ export class Outbox {
         continue
       }
       if (held.has(key)) continue
-      const document = documentOf(item.entry.document)
-      if (!document) held.add(key)
-      else if (item.stale || (moved && !item.sent)) {
-        this.#seal(item, item.content, list, document)
-        this.#staleBehind(item)
+      if (isToSeal(item, list)) {
+        if (item.entry.kind === 'drop') this.#writeDrop(item, item.entry.document, item.entry.ctr, list)
+        else {
+          const document = documentOf(item.entry.document)
+          if (!document) {
+            held.add(key)
+            continue
+          }
+          this.#seal(item, item.content, list, document)
+          this.#staleBehind(item)
+        }
       }
       // It may be in the log already. If it isn't, it is refused, and with it all that is behind it.
       else if (moved) held.add(key)
-      if (document) taken.push(item)
+      taken.push(item)
     }
     return taken
   }
@@ -126,18 +175,18 @@ export class Outbox {
   /** @returns the entry when it was one of ours */
   acked(id: EntryId): Outgoing | null {
     const item = this.find(id)
-    if (!item) return null
-    this.#items = this.#items.filter(other => other !== item)
-    this.#replica.change(del(KEYS.outgoing(item.n)))
+    if (item) this.#remove(item)
     return item
   }
 
   has(document: DocumentId, ctr: number): boolean {
-    return this.#items.some(({ entry }) => entry.ctr === ctr && same(entry.document, document))
+    return this.of(document).some(({ entry }) => entry.ctr === ctr)
   }
 
   find(id: EntryId): Outgoing | null {
-    return this.#items.find(item => same(item.entry.id, id)) ?? null
+    // Answers come in the order of what was sent: it is among the first.
+    for (const item of this.#items) if (same(item.entry.id, id)) return item
+    return null
   }
 
   /** The connection is lost. */
@@ -148,57 +197,63 @@ export class Outbox {
   /** The log began anew: what was on its way will be published from the documents instead. */
   clear(): void {
     for (const item of this.#items) this.#replica.change(del(KEYS.outgoing(item.n)))
-    this.#items = []
+    this.#items.clear()
+    this.#byDocument.clear()
+  }
+
+  #put(item: Outgoing): void {
+    const { document } = item.entry
+    this.#items.add(item)
+    this.#byDocument.set(hex(document), [...this.of(document), item])
+  }
+
+  #remove(item: Outgoing): void {
+    const key = hex(item.entry.document)
+    const left = this.of(item.entry.document).filter(other => other !== item)
+    this.#items.delete(item)
+    if (left.length > 0) this.#byDocument.set(key, left)
+    else this.#byDocument.delete(key)
+    this.#replica.change(del(KEYS.outgoing(item.n)))
   }
 
   /** A snapshot names the entry before it by its id. It can't be in the log: that entry wasn't. */
   #staleBehind(sealed: Outgoing): void {
-    for (const item of this.#items) {
-      const isBehind = item.n > sealed.n && same(item.entry.document, sealed.entry.document)
-      if (isBehind && item.entry.kind === 'snapshot') item.stale = true
+    for (const item of this.of(sealed.entry.document)) {
+      if (item.n > sealed.n && item.entry.kind === 'snapshot') item.stale = true
     }
   }
 
   /** Documents of which an entry was refused while those behind it are still on their way. */
   #behindRefused(): Set<string> {
-    const waiting = new Set<string>()
     const held = new Set<string>()
-    for (const { entry, inFlight } of this.#items) {
-      const key = hex(entry.document)
-      if (!inFlight) waiting.add(key)
-      else if (waiting.has(key)) held.add(key)
+    for (const [key, items] of this.#byDocument) {
+      const refused = items.findIndex(item => !item.inFlight)
+      if (refused >= 0 && items.slice(refused).some(item => item.inFlight)) held.add(key)
     }
     return held
   }
 
-  #append(document: ReplicaDocument, update: Uint8Array | null, list: ShareList): void {
+  #append(document: ReplicaDocument, update: Uint8Array | null, list: AccessList): void {
     const item = { n: this.#next++, sent: false, inFlight: false, stale: false } as Outgoing
     const ctr = this.#replica.position(document.id, this.#device.id).reached + 1
     const snapshot = update === null || update.length > limits.UPDATE_BYTES_MAX
     this.#write(item, snapshot ? null : update, ctr, list, document)
-    this.#items.push(item)
+    this.#put(item)
   }
 
-  #seal(item: Outgoing, content: Uint8Array, list: ShareList, document: ReplicaDocument): void {
+  #seal(item: Outgoing, content: Uint8Array, list: AccessList, document: ReplicaDocument): void {
     this.#write(item, item.entry.kind === 'snapshot' ? null : content, item.entry.ctr, list, document)
     item.stale = false
     item.sent = false
   }
 
   /** Signs and seals; a null update is a snapshot. State and positions are taken in this one synchronous step. */
-  #write(item: Outgoing, update: Uint8Array | null, ctr: number, list: ShareList, document: ReplicaDocument): void {
+  #write(item: Outgoing, update: Uint8Array | null, ctr: number, list: AccessList, document: ReplicaDocument): void {
     const replica = this.#replica
     const epochKey = replica.epochKey(list.epoch)
     if (!epochKey) throw new Error('an owner without the key of its own epoch')
     const keys = { dataKey: dataKey(replica.suite, epochKey), secretKey: this.#device.signing.secretKey }
-    const place = {
-      log: replica.log,
-      author: this.#device.id,
-      document: document.id,
-      ctr,
-      epoch: list.epoch,
-      accessHead: list.head
-    }
+    const place = this.#place(document.id, ctr, list)
     if (update) {
       item.content = update
       item.entry = sealUpdate(replica.suite, { ...place, kind: 'update' }, update, keys, replica.world.dice)
@@ -220,7 +275,23 @@ export class Outbox {
     const own: Position = { ...replica.position(document.id, this.#device.id), reached: ctr, id: item.entry.id }
     if (ctr >= replica.position(document.id, this.#device.id).reached)
       replica.setPosition(document.id, this.#device.id, own)
-    replica.change(put(KEYS.outgoing(item.n), encodeOutgoing({ entry: item.entry.bytes, content: item.content })))
+    this.#keep(item)
+  }
+
+  #writeDrop(item: Outgoing, document: DocumentId, ctr: number, list: AccessList): void {
+    const header = { ...this.#place(document, ctr, list), kind: 'drop' } as const
+    item.entry = signEntry(this.#replica.suite, header, item.content, this.#device.signing.secretKey)
+    item.stale = false
+    item.sent = false
+    this.#keep(item)
+  }
+
+  #place(document: DocumentId, ctr: number, list: AccessList) {
+    return { log: this.#replica.log, author: this.#device.id, document, ctr, epoch: list.epoch, accessHead: list.head }
+  }
+
+  #keep({ n, entry, content }: Outgoing): void {
+    this.#replica.change(put(KEYS.outgoing(n), encodeOutgoing({ entry: entry.bytes, content })))
   }
 
   /**
@@ -240,11 +311,16 @@ export class Outbox {
 
   /** The id of this device's entry before `ctr`: it waits here, or was the last, or the snapshot covered it before. */
   #idBefore(document: DocumentId, ctr: number, before: Entry | undefined): EntryId | null {
-    const waiting = this.#items.find(({ entry }) => entry.ctr === ctr - 1 && same(entry.document, document))
+    const waiting = this.of(document).find(({ entry }) => entry.ctr === ctr - 1)
     if (waiting) return waiting.entry.id
     const { reached, id } = this.#replica.position(document, this.#device.id)
     if (reached === ctr - 1) return id
     const covered = before ? coversOf(before) : []
     return covered.find(({ author }) => same(author, this.#device.id))?.id ?? null
   }
+}
+
+/** Its bytes are of another epoch and were never sent, or the relay refused exactly them. */
+function isToSeal({ stale, sent, entry }: Outgoing, list: AccessList): boolean {
+  return stale || (entry.epoch !== list.epoch && !sent)
 }

@@ -1,8 +1,9 @@
 /**
  * What the relay delivers of a log, on its way into the replica: verify, then decrypt, then apply, then keep. What fails
- * is put aside and reported, and never halts the log. Not here: asking for it (sync.ts), verdicts on access (share/).
+ * is put aside and reported, and never halts the log. Not here: asking for it (contact.ts), verdicts on access (share/).
  */
 import {
+  type AccessList,
   contradicts,
   coversOf,
   coverUpTo,
@@ -11,7 +12,6 @@ import {
   dataKey,
   decodeEntry,
   type Entry,
-  hasGap,
   hex,
   holds,
   LendError,
@@ -20,6 +20,7 @@ import {
   Refusal,
   reach,
   refuse,
+  SHARE_DOCUMENT,
   same,
   verifyEntry
 } from '@lend/engine'
@@ -42,12 +43,12 @@ export interface Received {
 }
 
 export class Reading {
-  readonly #replica: Replica
+  readonly #replica: Replica<AccessList>
   readonly #device: DeviceId
   /** While the log is read anew: what it holds, to find what it lacks. Document hex → scratch document. */
   #scratch: Map<string, Y.Doc> | null = null
 
-  constructor(replica: Replica, device: DeviceId) {
+  constructor(replica: Replica<AccessList>, device: DeviceId) {
     this.#replica = replica
     this.#device = device
   }
@@ -103,9 +104,23 @@ export class Reading {
     for (const { entry, seq } of entries) {
       if (entry.kind === 'access') continue
       try {
+        const isDropped = this.#replica.isDropped(entry.document)
+        // To an owner it says that the relay has lost the drop.
+        if (isDropped && !this.#replica.writable) continue
+        await this.#replica.ledger(entry.document)
         if (!this.#isNews(entry, seq)) continue
-        if (this.#isForeignOwn(entry)) {
+        if (!isDropped && this.#isForeignOwn(entry)) {
           cloned = true
+          continue
+        }
+        if (entry.kind === 'drop') {
+          await this.#drop(entry)
+          applied.push(entry)
+          continue
+        }
+        if (isDropped) {
+          this.#replica.setDropDue(entry.document, true)
+          this.#reach(entry)
           continue
         }
         // Opened only for who may write it; most deliveries touch one document, which is open.
@@ -119,14 +134,6 @@ export class Reading {
       }
     }
     return { applied, refused, cloned }
-  }
-
-  /** True when some device's entries have a gap: to be judged at the head, where there must be none. */
-  get hasGap(): boolean {
-    for (const devices of this.#replica.allPositions().values()) {
-      for (const position of devices.values()) if (hasGap(position)) return true
-    }
-    return false
   }
 
   /** True when it is valid and not here. @throws Refusal */
@@ -153,14 +160,26 @@ export class Reading {
   /** @throws Refusal, LendError BAD_UPDATE */
   #take(entry: Entry, document: ReplicaDocument): void {
     const replica = this.#replica
-    if (entry.kind !== 'drop') {
-      const epochKey = replica.epochKey(entry.epoch)
-      if (!epochKey) throw refuse('EPOCH_UNKNOWN', `entry: this account has no key of epoch ${entry.epoch}`)
-      const content = openContent(replica.suite, entry, dataKey(replica.suite, epochKey))
-      document.apply(content)
-      this.#collectContent(entry, content)
-      replica.change(...document.keep(content))
-    }
+    const epochKey = replica.epochKey(entry.epoch)
+    if (!epochKey) throw refuse('EPOCH_UNKNOWN', `entry: this account has no key of epoch ${entry.epoch}`)
+    const content = openContent(replica.suite, entry, dataKey(replica.suite, epochKey))
+    document.apply(content)
+    this.#collectContent(entry, content)
+    replica.change(...document.keep(content))
+    this.#reach(entry)
+  }
+
+  /** @throws Refusal */
+  async #drop(entry: Entry): Promise<void> {
+    const { document } = entry
+    if (same(document, SHARE_DOCUMENT)) throw refuse('BAD_ENTRY', 'drop: the first document lasts as long as its log')
+    this.#scratch?.get(hex(document))?.destroy()
+    this.#scratch?.delete(hex(document))
+    await this.#replica.drop(document, { isDue: false })
+  }
+
+  #reach(entry: Entry): void {
+    const replica = this.#replica
     const position = replica.position(entry.document, entry.author)
     replica.setPosition(entry.document, entry.author, reach(position, entry.ctr, entry.id))
     for (const cover of coversOf(entry)) {
@@ -181,4 +200,8 @@ export class Reading {
 /** An entry that is not valid, in the words of errors.ts. */
 function badEntry(refusal: Refusal): LendError {
   return new LendError('BAD_UPDATE', `an entry was put aside: ${refusal.message}`, { cause: refusal })
+}
+
+export function cloned(): LendError {
+  return new LendError('DEVICE_CLONED', 'this device was cloned or restored: the relay has entries of it that it lacks')
 }

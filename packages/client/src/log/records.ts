@@ -5,19 +5,22 @@
 import {
   type Cursor,
   type DocumentId,
-  deviceId,
   documentId,
+  type EntryId,
   entryId,
   hex,
+  type Incarnation,
   incarnation,
   type Position,
   Reader,
   Writer
 } from '@lend/engine'
 import type { Change } from '../disk/sealed-store.ts'
+import type { Past } from './retelling.ts'
 
 const RECORD_BYTES_MAX = 64 * 1024 * 1024
-const AHEAD_MAX = 1_000_000
+/** Of a list in a record. */
+const LIST_MAX = 1_000_000
 
 /** An access entry as it is kept. */
 export interface StoredAccess {
@@ -39,7 +42,15 @@ export interface ReplicaState {
   readonly republish: boolean
   /** Access entries on this disk; fewer when it is opened means that the disk lost some. */
   readonly accessCount: number
+  /** How often the log was read from its start: ledgers of an earlier reading are void. */
+  readonly readings: number
 }
+
+/** For a log that its relay has not shown us yet. */
+export const NO_INCARNATION: Incarnation = incarnation(new Uint8Array(16))
+
+/** Stands for none. */
+export const NO_ENTRY: EntryId = entryId(new Uint8Array(32))
 
 export const NEW_REPLICA: ReplicaState = {
   cursor: null,
@@ -47,7 +58,8 @@ export const NEW_REPLICA: ReplicaState = {
   heardMs: 0,
   highestMs: 0,
   republish: false,
-  accessCount: 0
+  accessCount: 0,
+  readings: 0
 }
 
 /** The pieces of a document: updates `first` to `next − 1`, which together are all of it. */
@@ -69,6 +81,13 @@ export interface Tail {
 
 export const NO_TAIL: Tail = { bytes: 0, snapshot: 0 }
 
+/** Which entries of one document are here. */
+export interface Ledger {
+  /** Device hex → how far. */
+  readonly positions: Map<string, Position>
+  tail: Tail
+}
+
 /** An entry that the relay has not acknowledged. */
 export interface StoredOutgoing {
   readonly entry: Uint8Array
@@ -80,20 +99,26 @@ const count = (n: number) => n.toString(16).padStart(14, '0')
 
 export const KEYS = {
   state: 'state',
+  past: 'past',
   access: (index: number) => `access/${count(index)}`,
-  position: (document: DocumentId, device: string) => `position/${hex(document)}/${device}`,
+  ledger: (document: DocumentId) => `ledger/${hex(document)}`,
+  gap: (document: DocumentId, device: string) => `gap/${hex(document)}/${device}`,
   pieces: (document: DocumentId) => `pieces/${hex(document)}`,
   piece: (document: DocumentId, n: number) => `piece/${hex(document)}/${count(n)}`,
-  tail: (document: DocumentId) => `tail/${hex(document)}`,
+  /** Of a document that is no more: whether its drop is still to be written. */
+  dropped: (document: DocumentId) => `dropped/${hex(document)}`,
+  /** What of an item its copy has, see share/selecting.ts. */
+  mirrored: (document: DocumentId) => `mirrored/${hex(document)}`,
+  /** There while bytes of deleted records may be on the disk. */
+  renewal: 'renewal',
   outgoing: (n: number) => `outbox/${count(n)}`,
-  intent: (n: number) => `intent/${count(n)}`,
-  receipt: (device: string) => `receipt/${device}`
+  intent: (n: number) => `intent/${count(n)}`
 } as const
 
 export function encodeState(s: ReplicaState): Uint8Array {
   const w = new Writer()
   w.optional(s.cursor, c => w.bytes(c.incarnation).u53(c.seq)).optional(s.head, head => w.sized(head))
-  return w.u53(s.heardMs).u53(s.highestMs).flag(s.republish).u32(s.accessCount).finish()
+  return w.u53(s.heardMs).u53(s.highestMs).flag(s.republish).u32(s.accessCount).u32(s.readings).finish()
 }
 
 export function decodeState(bytes: Uint8Array): ReplicaState {
@@ -104,8 +129,21 @@ export function decodeState(bytes: Uint8Array): ReplicaState {
     heardMs: r.u53(),
     highestMs: r.u53(),
     republish: r.flag(),
-    accessCount: r.u32()
+    accessCount: r.u32(),
+    readings: r.u32()
   }
+}
+
+export function encodePast({ joins, devicesOut }: Past): Uint8Array {
+  const w = new Writer()
+  for (const ids of [joins, devicesOut]) w.list([...ids], id => w.bytes(unhex(id)))
+  return w.finish()
+}
+
+export function decodePast(bytes: Uint8Array): Past {
+  const r = record(bytes)
+  const ids = () => new Set(r.list(LIST_MAX, () => hex(r.bytes(32))))
+  return { joins: ids(), devicesOut: ids() }
 }
 
 export function encodeAccess(a: StoredAccess): Uint8Array {
@@ -117,20 +155,28 @@ export function decodeAccess(bytes: Uint8Array): StoredAccess {
   return { seq: r.u53(), timeMs: r.u53(), bytes: r.sized(RECORD_BYTES_MAX) }
 }
 
-export function encodePosition(p: Position): Uint8Array {
-  const w = new Writer().u53(p.reached)
-  w.optional(p.id, id => w.bytes(id))
-  w.list(p.ahead, ({ from, to, id }) => w.u53(from).u53(to).bytes(id))
+export function encodeLedger(reading: number, { positions, tail }: Ledger): Uint8Array {
+  const w = new Writer().u32(reading).u53(tail.bytes).u53(tail.snapshot)
+  w.list([...positions], ([device, { reached, id, ahead }]) => {
+    w.bytes(unhex(device))
+      .u53(reached)
+      .optional(id, known => w.bytes(known))
+    w.list(ahead, run => w.u53(run.from).u53(run.to).bytes(run.id))
+  })
   return w.finish()
 }
 
-export function decodePosition(bytes: Uint8Array): Position {
-  const r = record(bytes)
-  return {
+/** @param reading the one that counts; @param bytes null when nothing is kept */
+export function decodeLedger(reading: number, bytes: Uint8Array | null): Ledger {
+  const r = bytes && record(bytes)
+  if (!r || r.u32() !== reading) return { positions: new Map(), tail: NO_TAIL }
+  const tail = { bytes: r.u53(), snapshot: r.u53() }
+  const position = () => ({
     reached: r.u53(),
     id: r.optional(() => entryId(r.bytes(32))),
-    ahead: r.list(AHEAD_MAX, () => ({ from: r.u53(), to: r.u53(), id: entryId(r.bytes(32)) }))
-  }
+    ahead: r.list(LIST_MAX, () => ({ from: r.u53(), to: r.u53(), id: entryId(r.bytes(32)) }))
+  })
+  return { positions: new Map(r.list(LIST_MAX, () => [hex(r.bytes(32)), position()])), tail }
 }
 
 export function encodePieces(p: Pieces): Uint8Array {
@@ -142,15 +188,6 @@ export function decodePieces(bytes: Uint8Array): Pieces {
   return { first: r.u53(), next: r.u53(), tailBytes: r.u53(), firstBytes: r.u53() }
 }
 
-export function encodeTail(t: Tail): Uint8Array {
-  return new Writer().u53(t.bytes).u53(t.snapshot).finish()
-}
-
-export function decodeTail(bytes: Uint8Array): Tail {
-  const r = record(bytes)
-  return { bytes: r.u53(), snapshot: r.u53() }
-}
-
 export function encodeOutgoing(o: StoredOutgoing): Uint8Array {
   return new Writer().sized(o.entry).sized(o.content).finish()
 }
@@ -158,12 +195,6 @@ export function encodeOutgoing(o: StoredOutgoing): Uint8Array {
 export function decodeOutgoing(bytes: Uint8Array): StoredOutgoing {
   const r = record(bytes)
   return { entry: r.sized(RECORD_BYTES_MAX), content: r.sized(RECORD_BYTES_MAX) }
-}
-
-/** Splits a position's key. */
-export function positionOf(key: string): { document: DocumentId; device: string } {
-  const [, document = '', device = ''] = key.split('/')
-  return { document: documentId(unhex(document)), device: hex(deviceId(unhex(device))) }
 }
 
 /** The number at the end of a key. */

@@ -1,8 +1,11 @@
 /**
- * A visit to a log for its access entries alone, without a replica: to look at an invite, to join by it, to leave.
+ * A visit to a log for its access entries alone, without a replica: to look at an invite, to join by it, to leave, to recover
+ * an account.
  */
 import {
   AccessHistory,
+  type AccessList,
+  type AccessRecord,
   type DeviceKeys,
   decodeEntry,
   decodeHead,
@@ -19,51 +22,60 @@ import {
   type Suite,
   signPeek
 } from '@lend/engine'
+import type { Change } from '../disk/sealed-store.ts'
 import type { Line, RelayConnection } from '../relay/connection.ts'
-import type { Stop } from '../world.ts'
+import type { Stop, World } from '../world.ts'
 import { AccessAuthor } from './author.ts'
+import { encodeAccess, encodeState, KEYS, NEW_REPLICA, put } from './records.ts'
 
-export class AccessVisit {
+export class AccessVisit<L extends AccessList = ShareList> {
   readonly history: AccessHistory
   readonly #suite: Suite
+  readonly #kind: L['kind']
   readonly #log: LogId
   readonly #invite: InviteKeys | null
   readonly #connection: RelayConnection
-  readonly #author: AccessAuthor
+  readonly #author: AccessAuthor<L>
   readonly #leave: Stop
-  readonly #opened: { resolve: (list: ShareList) => void; reject: (error: unknown) => void }
+  readonly #opened: { resolve: (list: L) => void; reject: (error: unknown) => void }
   /** Resolves with the list once all of it is here. Rejects with the relay's Refusal. */
-  readonly list: Promise<ShareList>
+  readonly list: Promise<L>
   #incarnation: Incarnation | null = null
   #awaited: EntryId | null = null
   #standing: string | null = null
+  #timeMs = 0
 
   constructor(o: {
+    kind: L['kind']
     suite: Suite
+    world: World
     log: LogId
     device: DeviceKeys
     invite: InviteKeys | null
     connection: RelayConnection
   }) {
     this.#suite = o.suite
+    this.#kind = o.kind
     this.#log = o.log
     this.#invite = o.invite
     this.#connection = o.connection
     this.history = new AccessHistory(o.suite)
     this.#author = new AccessAuthor({
       suite: o.suite,
+      world: o.world,
       log: o.log,
       device: o.device,
-      history: () => this.history,
+      list: () => this.#list,
+      has: id => this.history.has(id),
       send: entry => this.#append(entry)
     })
-    let opened: { resolve: (list: ShareList) => void; reject: (error: unknown) => void } | null = null
+    let opened: { resolve: (list: L) => void; reject: (error: unknown) => void } | null = null
     this.list = new Promise((resolve, reject) => {
       opened = { resolve, reject }
     })
     // Nobody may be waiting yet, or any more.
     this.list.catch(() => {})
-    this.#opened = opened as unknown as { resolve: (list: ShareList) => void; reject: (error: unknown) => void }
+    this.#opened = opened as unknown as { resolve: (list: L) => void; reject: (error: unknown) => void }
     const line: Line = {
       opened: nonces => this.#ask(nonces),
       frame: frame => this.#frame(frame),
@@ -77,8 +89,22 @@ export class AccessVisit {
     return this.#standing
   }
 
+  /** The relay's time when it began to serve this visit; 0 before `list`. */
+  get timeMs(): number {
+    return this.#timeMs
+  }
+
+  /** What a replica of this log begins with: its list as it is known here, and nothing read of its documents. */
+  replicaRecords(): Change[] {
+    const { records } = this.history
+    const cursor = this.#incarnation && { incarnation: this.#incarnation, seq: 0 }
+    const state = encodeState({ ...NEW_REPLICA, cursor, accessCount: records.length })
+    const access = ({ seq, timeMs, entry }: AccessRecord) => encodeAccess({ seq, timeMs, bytes: entry.bytes })
+    return [put(KEYS.state, state), ...records.map((record, i) => put(KEYS.access(i + 1), access(record)))]
+  }
+
   /** See AccessAuthor.propose. */
-  write(decide: (list: ShareList) => Statement | null): Promise<Entry | null> {
+  write(decide: (list: L) => Statement | null): Promise<Entry | null> {
     return this.#author.propose(decide)
   }
 
@@ -88,6 +114,11 @@ export class AccessVisit {
     this.#connection.send({ type: 'unfollow', log: this.#log })
     this.#opened.reject(error)
     this.#author.fail(error)
+  }
+
+  get #list(): L | null {
+    const { list } = this.history
+    return list?.kind === this.#kind ? (list as L) : null
   }
 
   #ask(nonces: Nonces): void {
@@ -100,12 +131,15 @@ export class AccessVisit {
 
   #frame(frame: Frame): void {
     switch (frame.type) {
-      case 'following':
+      case 'following': {
+        const head = decodeHead(frame.head)
         this.#incarnation = frame.incarnation
-        this.#awaited = decodeHead(frame.head).accessHead
+        this.#awaited = head.accessHead
+        this.#timeMs = head.timeMs
         this.#standing = frame.standing
         this.#look()
         return
+      }
       case 'entries':
         this.#fold(frame)
         this.#look()
@@ -136,10 +170,10 @@ export class AccessVisit {
   }
 
   #look(): void {
-    const { list } = this.history
+    const list = this.#list
     if (this.#awaited && !this.history.has(this.#awaited) && this.#standing !== 'former') return
     this.#awaited = null
-    if (list?.kind === 'share') this.#opened.resolve(list)
+    if (list) this.#opened.resolve(list)
     this.#author.advance()
   }
 

@@ -13,10 +13,10 @@ import {
   hex,
   type LogId,
   type Nonces,
-  type Refusal,
   type Suite
 } from '@lend/engine'
 import type { Socket, Stop, World } from '../world.ts'
+import { type Trouble, troubleOf } from './trouble.ts'
 
 /** What a log on this connection hears. */
 export interface Line {
@@ -51,31 +51,22 @@ export class RelayConnection {
   readonly #world: World
   readonly #suite: Suite
   readonly #device: DeviceKeys
-  readonly #heard: (timeMs: number) => void
   readonly #lines = new Map<string, Line>()
   readonly #watchers = new Set<(state: ConnectionState) => void>()
+  readonly #hearers = new Set<(timeMs: number) => void>()
   #relayKey: Uint8Array | null
   #state: State = { state: 'resting' }
   #failures = 0
   #lastFrameMs = 0
   #stopPing: Stop | null = null
-  #trouble: { refusal: Refusal; keyChanged: boolean } | null = null
+  #trouble: Trouble | null = null
 
-  /** @param o.heard the relay's time, each time it says it */
-  constructor(o: {
-    url: string
-    relayKey: Uint8Array | null
-    world: World
-    suite: Suite
-    device: DeviceKeys
-    heard?: (timeMs: number) => void
-  }) {
+  constructor(o: { url: string; relayKey: Uint8Array | null; world: World; suite: Suite; device: DeviceKeys }) {
     this.url = o.url
     this.#relayKey = o.relayKey
     this.#world = o.world
     this.#suite = o.suite
     this.#device = o.device
-    this.#heard = o.heard ?? (() => {})
   }
 
   get state(): ConnectionState {
@@ -99,14 +90,20 @@ export class RelayConnection {
     this.#relayKey ??= relayKey
   }
 
-  /** Why the relay last ended a session, if it said so. */
-  get trouble(): { refusal: Refusal; keyChanged: boolean } | null {
+  /** Why the last session ended, if the relay said so, until one opens again. */
+  get trouble(): Trouble | null {
     return this.#trouble
   }
 
   watch(watcher: (state: ConnectionState) => void): Stop {
     this.#watchers.add(watcher)
     return () => this.#watchers.delete(watcher)
+  }
+
+  /** Hears the relay's time, in milliseconds, each time it says it. */
+  hear(hearer: (timeMs: number) => void): Stop {
+    this.#hearers.add(hearer)
+    return () => this.#hearers.delete(hearer)
   }
 
   /** Puts a log on this connection, which dials if it must. */
@@ -180,11 +177,15 @@ export class RelayConnection {
           this.#deliver(effect.frame)
           break
         case 'close':
-          this.#trouble = { refusal: effect.refusal, keyChanged: effect.keyChanged }
+          this.#trouble = troubleOf(effect.refusal, effect.keyChanged)
           socket.close()
           break
       }
     }
+  }
+
+  #heard(timeMs: number): void {
+    for (const hearer of [...this.#hearers]) hearer(timeMs)
   }
 
   #deliver(frame: Frame): void {

@@ -4,14 +4,27 @@
  *   open ⇄ locked      a bare refusal, a lease that ran out, an `until` that passed; contact unlocks
  *   any → ended        an entry that the owner signed, or an act of this account; then the replica is wiped
  */
-import { type AccountId, hex, LendError, openName, type ReceiptReason, type ShareList, standingOf } from '@lend/engine'
+import {
+  hex,
+  LendError,
+  openName,
+  type ReceiptReason,
+  Refusal,
+  SHARE_DOCUMENT,
+  type ShareList,
+  same,
+  standingOf
+} from '@lend/engine'
 import type * as Y from 'yjs'
 import { asLendError } from '../disk/disk-error.ts'
 import type { ReplicaDocument } from '../log/document.ts'
+import { renewed } from '../log/lease.ts'
 import type { Replica } from '../log/replica.ts'
-import { OpenShare, type OpenShareOptions } from './open-share.ts'
-import type { EndReason } from './status.ts'
-import type { Ended, LentShare } from './types.ts'
+import type { EndReason } from '../log/status.ts'
+import { refusedIntent } from '../log/wishes.ts'
+import { readManifest, sameItems } from './manifest.ts'
+import { idOf, notShared, OpenShare, type OpenShareOptions } from './open-share.ts'
+import type { Ended, Item, ItemId, LentShare, Owner } from './types.ts'
 
 /** What ended a share, and by which entry. */
 export interface End {
@@ -20,22 +33,33 @@ export interface End {
 }
 
 export interface LentDesk {
+  /** What the account's list says of the membership, until the share's own is here. */
+  readonly joined: { readonly owner: Owner; readonly sinceMs: number }
   /** Wipes the replica, after the share has let go of it. */
   ended(share: LentShareOpen, end: End): Promise<void>
   leave(share: LentShareOpen): Promise<void>
 }
 
 const CHECK_MS_MAX = 60 * 60 * 1000
+const TELL_AGAIN_MS = 10_000
 const KEEP_TIME_MS = 60 * 1000
 
 export class LentShareOpen extends OpenShare implements LentShare {
   readonly #desk: LentDesk
   readonly #device: Uint8Array
+  readonly #unhear: () => void
   #ended: EndReason | null = null
   #lockedSince: Date | null = null
   #refused = false
   #stopTimer: (() => void) | null = null
+  readonly #due: OpenShareOptions['due']
+  /** Its account's devices and keys are being written into the list. */
+  #isTelling = false
+  #stopTelling: (() => void) | null = null
   #keptMs = 0
+  #items: readonly Item[] = []
+  /** Of which the app has heard. */
+  #shown: { readonly title: string; readonly items: readonly Item[] } | null = null
   /** What is on its way while we close is still kept, and starts no timer any more. */
   #closing = false
 
@@ -43,42 +67,67 @@ export class LentShareOpen extends OpenShare implements LentShare {
     super(o, replica, document)
     this.#desk = desk
     this.#device = o.device.id
+    this.#due = o.due
+    this.#unhear = o.connection.hear(timeMs => {
+      if (this.sync.link.state === 'live') this.heard(timeMs)
+    })
   }
 
   static async open(o: OpenShareOptions, desk: LentDesk): Promise<LentShareOpen> {
     let share: LentShareOpen | null = null
     const { replica, document } = await OpenShare.parts(o, {
       edited: () => {},
-      refused: error => share?.refused(error)
+      refused: error => share?.refused(error),
+      moved: document => {
+        if (share && same(document, SHARE_DOCUMENT)) share.#view()
+      },
+      dropped: document => share?.emit('unselected', document)
     })
     share = new LentShareOpen(o, replica, document, desk)
     share.#checkLock()
-    await share.begin()
+    try {
+      await share.load()
+    } catch (error) {
+      await share.close()
+      throw error
+    }
+    share.begin()
     return share
   }
 
   override get doc(): Y.Doc {
-    if (this.#ended) throw new LendError('ENDED', 'this share has ended')
-    // Timers stand still while a machine sleeps; its clock does not.
-    if (!this.#lockedSince && this.replica.world.now() >= this.#endMs) this.#checkLock()
-    if (this.#lockedSince) {
-      throw new LendError('LOCKED', 'this share is locked until its relay is reached', { retry: 'later' })
-    }
+    this.#assertReadable()
     return super.doc
   }
 
-  get owner(): { account: AccountId; name: string } {
+  get items(): readonly Item[] {
+    const isReadable = !this.#ended && !this.#lockedSince && !this.isClosed
+    const { replica } = this
+    const listed = isReadable ? this.shareDocument.within(readManifest).filter(({ id }) => !replica.isDropped(id)) : []
+    this.#items = sameItems(this.#items, listed)
+    return this.#items
+  }
+
+  async open(item: Item | ItemId): Promise<Y.Doc> {
+    this.#assertReadable()
+    this.assertUsable()
+    const id = idOf(item)
+    if (!this.items.some(other => same(other.id, id))) throw notShared()
+    const doc = await this.replica.hold(id)
+    if (!this.replica.isDropped(id)) return doc
+    doc.destroy()
+    throw notShared()
+  }
+
+  get owner(): Owner {
     const { list } = this.replica
-    if (!list) return { account: this.account, name: '' }
     const key = this.replica.epochKey(1)
-    return {
-      account: list.owner,
-      name: (key && openName(this.replica.suite, this.id, key, list.ownerSealedName)) ?? ''
-    }
+    const name = list && key && openName(this.replica.suite, this.id, key, list.ownerSealedName)
+    return list && name ? { account: list.owner, name } : this.#desk.joined.owner
   }
 
   get since(): Date {
-    return new Date(this.#membership?.joinedMs ?? 0)
+    return new Date(this.#membership?.joinedMs ?? this.#desk.joined.sinceMs)
   }
 
   get until(): Date | undefined {
@@ -99,7 +148,9 @@ export class LentShareOpen extends OpenShare implements LentShare {
   async letGo(reason: EndReason, tell: (ended: Ended) => void): Promise<Ended> {
     const ended: Ended = { share: this, reason, at: new Date(this.replica.world.now()), wiped: false }
     this.#ended = reason
+    this.#unhear()
     this.#stopTimer?.()
+    this.#stopTelling?.()
     this.sync.halt()
     this.changed()
     this.emit('ended', ended)
@@ -114,11 +165,37 @@ export class LentShareOpen extends OpenShare implements LentShare {
     return done
   }
 
+  override abandon(): Promise<void> {
+    this.#closing = true
+    this.#stopTimer?.()
+    this.#stopTelling?.()
+    return super.abandon()
+  }
+
   override async close(): Promise<void> {
     this.#closing = true
+    this.#unhear()
     this.#stopTimer?.()
     await this.replica.commit({ durable: false }).catch(() => {})
     await super.close()
+  }
+
+  /** @throws LendError ENDED, LOCKED */
+  #assertReadable(): void {
+    if (this.#ended) throw new LendError('ENDED', 'this share has ended')
+    // Timers stand still while a machine sleeps; its clock does not.
+    if (!this.#lockedSince && this.replica.world.now() >= this.#endMs) this.#checkLock()
+    if (this.#lockedSince) {
+      throw new LendError('LOCKED', 'this share is locked until its relay is reached', { retry: 'later' })
+    }
+  }
+
+  /** Tells of another title or other items. */
+  #view(): void {
+    const shown = { title: this.title, items: this.items }
+    if (shown.title === this.#shown?.title && shown.items === this.#shown.items) return
+    this.#shown = shown
+    this.emit('change', undefined)
   }
 
   // --- what sync says ---
@@ -138,17 +215,12 @@ export class LentShareOpen extends OpenShare implements LentShare {
 
   async receipts(): Promise<void> {}
 
-  /** The relay's time, while it serves this share. */
-  heardFrom(connection: unknown, timeMs: number): void {
-    if (connection === this.connection && this.sync.link.state === 'live') this.heard(timeMs)
-  }
-
+  /** The relay's word, with its time, while it serves this share. */
   heard(timeMs: number): void {
-    // The lease runs on the highest time ever seen, so it begins anew there too, whatever the two clocks say.
-    const highestMs = Math.max(this.replica.state.highestMs, this.replica.world.now(), timeMs)
+    const clock = renewed(this.replica.state, this.replica.world.now(), timeMs)
     this.#refused = false
-    this.replica.set({ heardMs: highestMs, highestMs })
-    this.#keepTime(highestMs)
+    this.replica.set(clock)
+    this.#keepTime(clock.highestMs)
     this.#checkLock()
   }
 
@@ -160,6 +232,7 @@ export class LentShareOpen extends OpenShare implements LentShare {
       this.#checkLock()
     }
     super.changed()
+    this.#tellAccount()
   }
 
   protected get waits(): boolean {
@@ -187,7 +260,7 @@ export class LentShareOpen extends OpenShare implements LentShare {
   /** What the list says of this account, once all of it is folded. Absence alone ends nothing. */
   #verdict(list: ShareList): End | null {
     const standing = standingOf(list, this.#device as Parameters<typeof standingOf>[1])
-    if (standing.is !== 'former') return null
+    if (standing.is !== 'former' || !this.replica.endCounts) return null
     const former = list.former.get(hex(this.account))
     if (former) {
       const reason = former.reason === 'left' ? 'left' : former.reason === 'expired' ? 'expired' : 'removed'
@@ -195,6 +268,28 @@ export class LentShareOpen extends OpenShare implements LentShare {
     }
     if (list.stopped) return { reason: 'stopped', accessHead: list.stopped }
     return { reason: 'device-removed', accessHead: standing.ended }
+  }
+
+  /** The list is behind this account's library: it is told of the devices and the keys that came since. */
+  #tellAccount(): void {
+    const { list } = this.replica
+    if (this.#isTelling || this.#closing || this.#ended || this.sync.link.state !== 'live') return
+    if (!list?.members.has(hex(this.account)) || !this.#due(list)) return
+    this.#isTelling = true
+    this.sync.write(this.#due).then(
+      () => {
+        this.#isTelling = false
+      },
+      error => {
+        if (error instanceof LendError && error.code === 'CLOSED') return
+        this.refused(refusedIntent(error))
+        const waitMs = (error instanceof Refusal && error.retryAfterMs) || TELL_AGAIN_MS
+        this.#stopTelling = this.replica.world.timer(waitMs, () => {
+          this.#isTelling = false
+          this.#tellAccount()
+        })
+      }
+    )
   }
 
   /** Writes the lease's clock down now and then, so that neither a crash nor a clock that is set back changes it by much. */

@@ -1,5 +1,6 @@
 /** A share that is mine: who may read it, by which invites, until when. Implements `Share` of types.ts. */
 import {
+  type DeviceKeys,
   encodeLink,
   hex,
   inviteId,
@@ -9,68 +10,139 @@ import {
   limits,
   type Preview,
   type Receipt,
-  Refusal,
   type ShareList,
-  verifyReceipt,
-  Writer
+  type Statement,
+  same,
+  verifyReceipt
 } from '@lend/engine'
+import type * as Y from 'yjs'
+import type { InviteNote, KeptReceipt } from '../library/library-index.ts'
+import { accessEntry } from '../log/author.ts'
 import type { ReplicaDocument } from '../log/document.ts'
 import { decideIntent, decideRotation, type Intent, Intents } from '../log/intents.ts'
-import { KEYS, put } from '../log/records.ts'
 import type { Replica } from '../log/replica.ts'
-import { OpenShare, type OpenShareOptions, SHARE_ROOT } from './open-share.ts'
-import type { Invite, InviteOptions, Member, Share } from './types.ts'
-import { type InviteNote, inviteViews, memberViews, type ViewContext } from './views.ts'
+import { refusedIntent, Wishes } from '../log/wishes.ts'
+import { idOf, notShared, OpenShare, type OpenShareOptions, SHARE_ROOT } from './open-share.ts'
+import { Selecting, type SelectionLibrary } from './selecting.ts'
+import type { Invite, InviteOptions, Item, ItemId, Member, Share } from './types.ts'
+import { inviteViews, memberViews, type ViewContext } from './views.ts'
 
 /** What the account keeps for this share, outside of the share. */
 export interface OwnerDesk {
   readonly relayUrl: string
+  /** Null until the relay was reached once. */
+  relayKey(): Uint8Array | null
+  readonly leaseMs: number | null
   readonly ownerName: () => string
   notes(): ReadonlyMap<string, InviteNote>
   keepNote(invite: string, note: InviteNote): Promise<void>
+  /** Device hex → what it said when it had deleted its replica. */
+  receipts(): ReadonlyMap<string, KeptReceipt>
+  /** Resolves when they are saved, for every device of the owner. */
+  keepReceipts(receipts: ReadonlyMap<string, KeptReceipt>): Promise<void>
+  readonly library: SelectionLibrary
+  /** The one live document of an item of the library. */
+  openItem(item: Item): Promise<Y.Doc>
 }
 
 const LINK_PREFIX = 'lend://invite'
-const RETRY_MS = 5_000
 const TIMER_MS_MAX = 60 * 60 * 1000
 
 export class OwnedShare extends OpenShare implements Share {
   readonly #intents: Intents
+  readonly #wishes: Wishes<ShareList>
   readonly #desk: OwnerDesk
-  /** Device hex → hex of the access entry on which it has deleted its replica. */
-  readonly #receipts = new Map<string, string>()
+  readonly #selecting: Selecting
   #members: readonly Member[] = []
   #invites: readonly Invite[] = []
-  #working = false
   #stopTimer: (() => void) | null = null
-  #stopRetry: (() => void) | null = null
+  readonly #device: DeviceKeys
+  /** Number of an intent → when this process first saw it. */
+  readonly #wantedMs = new Map<number, number>()
 
   private constructor(o: OpenShareOptions, replica: Replica, document: ReplicaDocument, desk: OwnerDesk) {
     super(o, replica, document)
+    this.#device = o.device
     this.#intents = new Intents(replica)
     this.#desk = desk
-    this.sync.holdData = () => this.#intents.first !== null
+    this.#wishes = new Wishes({
+      replica,
+      sync: this.sync,
+      intents: this.#intents,
+      decide: {
+        due: list => (list.stopped ? null : o.due(list)),
+        intent: (intent, list) => decideIntent(replica.suite, replica, intent, list, this.#preview),
+        rotation: list => decideRotation(replica.suite, replica, list)
+      },
+      listener: {
+        carriedOut: () => {
+          this.#view()
+          super.changed()
+          void this.#selecting.work()
+        },
+        refused: error => this.refused(error),
+        failed: error => this.failed(error)
+      }
+    })
+    this.sync.holdData = () => this.#wishes.holdData
+    this.#selecting = new Selecting({
+      log: this.id,
+      library: desk.library,
+      replica,
+      sync: this.sync,
+      manifest: run => this.shareDocument.within(run),
+      listener: {
+        listed: () => this.emit('change', undefined),
+        unselected: item => this.emit('unselected', item),
+        changed: () => this.changed(),
+        refused: error => this.refused(error)
+      }
+    })
   }
 
-  static async open(
-    o: OpenShareOptions,
-    desk: OwnerDesk,
-    first?: (replica: Replica) => Promise<void>
-  ): Promise<OwnedShare> {
+  /** @param o.isNew its log has no first entry yet: it waits for `create` */
+  static async open(o: OpenShareOptions & { isNew: boolean }, desk: OwnerDesk): Promise<OwnedShare> {
     let share: OwnedShare | null = null
     const { replica, document } = await OpenShare.parts(o, {
       edited: () => share?.sync.edited(),
-      refused: error => share?.refused(error)
+      refused: error => share?.refused(error),
+      moved: document => {
+        if (share) share.#selecting.copyMoved(document)
+      },
+      dropped: document => {
+        if (share) share.#selecting.copyDropped(document)
+      }
     })
-    await first?.(replica)
     share = new OwnedShare(o, replica, document, desk)
-    await share.#intents.load()
-    for await (const { key, value } of replica.store.range('receipt/')) {
-      share.#receipts.set(key.slice('receipt/'.length), hex(value.subarray(0, 32)))
+    try {
+      await share.#intents.load()
+      await share.#selecting.load()
+      await share.load()
+    } catch (error) {
+      await share.close()
+      throw error
     }
     share.#view()
-    await share.begin()
+    if (o.isNew) share.changed()
+    else share.begin()
     return share
+  }
+
+  /**
+   * Writes the log's first entry, and begins to sync. What was written here before follows: a log that its relay has
+   * never shown us gets all that it lacks.
+   * @param keep says it in the account's list, before a relay hears of it
+   * @throws LendError of the disk
+   */
+  async create(statement: Statement, keep: () => Promise<void>): Promise<void> {
+    const { replica } = this
+    const entry = accessEntry(replica.suite, this.id, this.#device, null, statement)
+    const refusal = replica.foldAccess(entry, 1, replica.world.now())
+    if (refusal) throw refusal
+    await replica.commit({ durable: true })
+    await keep()
+    this.#view()
+    this.begin()
   }
 
   get members(): readonly Member[] {
@@ -82,7 +154,8 @@ export class OwnedShare extends OpenShare implements Share {
   }
 
   get leaseMs(): number | null {
-    return this.#list.leaseMs
+    const { list } = this.replica
+    return list ? list.leaseMs : this.#desk.leaseMs
   }
 
   async rename(title: string): Promise<void> {
@@ -90,6 +163,28 @@ export class OwnedShare extends OpenShare implements Share {
     this.#open()
     this.shareDocument.doc.getMap(SHARE_ROOT).set('title', title)
     await this.sync.saved()
+  }
+
+  get items(): readonly Item[] {
+    return this.#selecting.items
+  }
+
+  async open(item: Item | ItemId): Promise<Y.Doc> {
+    this.assertUsable()
+    const id = idOf(item)
+    const selected = this.items.find(other => same(other.id, id))
+    if (!selected) throw notShared()
+    return this.#desk.openItem(selected)
+  }
+
+  async select(...items: Item[]): Promise<void> {
+    this.#open()
+    await this.#selecting.select(items)
+  }
+
+  async unselect(...items: Item[]): Promise<void> {
+    this.#open()
+    await this.#selecting.unselect(items)
   }
 
   async invite(o: InviteOptions = {}): Promise<Invite> {
@@ -115,10 +210,10 @@ export class OwnedShare extends OpenShare implements Share {
 
   async remove(who: Member): Promise<{ voided: readonly Invite[] }> {
     this.#open()
-    const member = this.#list.members.get(hex(who.account))
-    if (!member) return { voided: [] }
-    const dead = new Set(invitesVoidedBy(this.#list, [member.account]).map(invite => hex(invite.id)))
-    await this.#want({ type: 'remove', account: member.account, reason: 'removed' })
+    const { list } = this.replica
+    if (list && !list.members.has(hex(who.account))) return { voided: [] }
+    const dead = new Set(list ? invitesVoidedBy(list, [who.account]).map(invite => hex(invite.id)) : [])
+    await this.#want({ type: 'remove', account: who.account, reason: 'removed' })
     return { voided: this.#invites.filter(invite => dead.has(invite.id)) }
   }
 
@@ -126,19 +221,30 @@ export class OwnedShare extends OpenShare implements Share {
     this.#open()
     const untilMs = until?.getTime() ?? null
     if (untilMs !== null && !(untilMs > 0)) throw badField('until is not a date')
-    if (this.#list.members.has(hex(who.account))) await this.#want({ type: 'until', account: who.account, untilMs })
+    const { list } = this.replica
+    if (!list || list.members.has(hex(who.account))) {
+      await this.#want({ type: 'until', account: who.account, untilMs })
+    }
   }
 
   async stop(): Promise<void> {
     this.assertUsable()
-    if (this.#list.stopped) return
+    if (this.replica.list?.stopped) return
     await this.#want({ type: 'stop' })
   }
 
+  override abandon(): Promise<void> {
+    this.#stopTimer?.()
+    this.#selecting.close()
+    this.#wishes.close()
+    return super.abandon()
+  }
+
   override async close(): Promise<void> {
+    this.#selecting.close()
     await super.close()
     this.#stopTimer?.()
-    this.#stopRetry?.()
+    this.#wishes.close()
   }
 
   // --- what sync says ---
@@ -146,7 +252,7 @@ export class OwnedShare extends OpenShare implements Share {
   async listSettled(): Promise<void> {
     this.#view()
     this.#watchUntil()
-    void this.#work()
+    void this.#wishes.work()
   }
 
   /** The relay lost some of the list: what had been decided is decided again. An owner device never goes back. */
@@ -170,16 +276,16 @@ export class OwnedShare extends OpenShare implements Share {
   }
 
   async receipts(receipts: readonly Receipt[]): Promise<void> {
-    const stored: Receipt['device'][] = []
-    for (const receipt of receipts) {
-      if (!verifyReceipt(this.replica.suite, this.id, receipt)) continue
-      this.#receipts.set(hex(receipt.device), hex(receipt.accessHead))
-      const record = new Writer().bytes(receipt.accessHead).u53(receipt.timeMs).finish()
-      this.replica.change(put(KEYS.receipt(hex(receipt.device)), record))
-      stored.push(receipt.device)
-    }
-    await this.replica.commit({ durable: true })
-    this.sync.send({ type: 'receipts-stored', log: this.id, devices: stored })
+    const good = receipts.filter(receipt => verifyReceipt(this.replica.suite, this.id, receipt))
+    await this.#desk.keepReceipts(
+      new Map(good.map(r => [hex(r.device), { accessHead: hex(r.accessHead), atMs: r.timeMs }]))
+    )
+    this.sync.send({ type: 'receipts-stored', log: this.id, devices: good.map(({ device }) => device) })
+    this.#view()
+  }
+
+  /** What the account keeps of this share has changed, maybe on another device. */
+  noted(): void {
     this.#view()
   }
 
@@ -187,7 +293,8 @@ export class OwnedShare extends OpenShare implements Share {
 
   override changed(): void {
     super.changed()
-    void this.#work()
+    void this.#wishes.work()
+    void this.#selecting.work()
   }
 
   protected override get outlives(): boolean {
@@ -195,27 +302,26 @@ export class OwnedShare extends OpenShare implements Share {
   }
 
   protected get waits(): boolean {
-    return this.#intents.first !== null || (this.#list.rotationDue && !this.#list.stopped)
+    const { list } = this.replica
+    return !list || this.#wishes.wait || this.#selecting.waits
   }
 
   protected override get standing() {
     const base = super.standing
-    return { ...base, unsent: base.unsent + this.#intents.all.length, ended: this.#ended }
+    const { cursor, republish } = this.replica.state
+    // Its relay has never shown it to us: what was written here is there when it has.
+    const isNew = cursor === null && !republish
+    const unsent = base.unsent + this.#intents.all.length + this.#selecting.pending + (isNew ? 1 : 0)
+    return { ...base, unsent, ended: this.#ended }
   }
 
   get #ended(): 'stopped' | null {
     return this.replica.list?.stopped ? 'stopped' : null
   }
 
-  get #list(): ShareList {
-    const { list } = this.replica
-    if (!list) throw new Error('an owned share without its list')
-    return list
-  }
-
   #open(): void {
     this.assertUsable()
-    if (this.#list.stopped) throw new LendError('STOPPED', 'this share was stopped; share again to go on')
+    if (this.replica.list?.stopped) throw new LendError('STOPPED', 'this share was stopped; share again to go on')
   }
 
   /** Keeps a wish and lets it be carried out; resolves when it is saved here. */
@@ -225,54 +331,14 @@ export class OwnedShare extends OpenShare implements Share {
     this.changed()
   }
 
-  /** Carries out what is wanted of the list, one statement at a time. */
-  async #work(): Promise<void> {
-    if (this.#working || this.#stopRetry || this.sync.link.state !== 'live' || !this.waits) return
-    this.#working = true
-    try {
-      while (this.sync.link.state === 'live' && this.waits) {
-        const next = this.#intents.first
-        try {
-          await this.sync.write(list =>
-            next
-              ? decideIntent(this.replica.suite, this.replica, next.intent, list, this.#preview)
-              : decideRotation(this.replica.suite, this.replica, list)
-          )
-        } catch (error) {
-          if (error instanceof LendError && error.code === 'CLOSED') return
-          this.emit('refused', refusedIntent(error))
-          if (!next || !isFinal(error, next.intent)) {
-            this.#workLater(error)
-            break
-          }
-        }
-        if (next) await this.#intents.done(next.n)
-        this.#view()
-      }
-    } catch (error) {
-      this.failed(refusedIntent(error))
-    } finally {
-      this.#working = false
-    }
-    super.changed()
-    this.sync.pump()
-  }
-
-  /** The relay did not take it now, for a reason that may pass. What is wanted stays wanted. */
-  #workLater(error: unknown): void {
-    const waitMs = (error instanceof Refusal && error.retryAfterMs) || RETRY_MS
-    this.#stopRetry = this.replica.world.timer(waitMs, () => {
-      this.#stopRetry = null
-      void this.#work()
-    })
-  }
-
   /** Takes out whose time has come; the relay has stopped serving them by itself. */
   #watchUntil(): void {
     this.#stopTimer?.()
+    const { list } = this.replica
     const nowMs = this.replica.world.now()
     let nextMs = Number.POSITIVE_INFINITY
-    for (const member of this.#list.members.values()) {
+    if (!list) return
+    for (const member of list.members.values()) {
       if (member.untilMs === null) continue
       const wanted = this.#intents.all.some(
         ({ intent: i }) => i.type === 'remove' && hex(i.account) === hex(member.account)
@@ -284,7 +350,7 @@ export class OwnedShare extends OpenShare implements Share {
         )
       }
     }
-    for (const { state, expiresMs } of this.#list.invites.values()) {
+    for (const { state, expiresMs } of list.invites.values()) {
       if (state === 'open' && expiresMs > nowMs) nextMs = Math.min(nextMs, expiresMs)
     }
     if (nextMs === Number.POSITIVE_INFINITY || this.isClosed) return
@@ -296,30 +362,34 @@ export class OwnedShare extends OpenShare implements Share {
 
   #view(): void {
     const { list } = this.replica
-    if (!list) return
+    const nowMs = this.replica.world.now()
+    for (const { n } of this.#intents.all) if (!this.#wantedMs.has(n)) this.#wantedMs.set(n, nowMs)
     const context: ViewContext = {
       suite: this.replica.suite,
       replica: this.replica,
       list,
       intents: this.#intents.all,
       notes: this.#desk.notes(),
-      receipts: this.#receipts,
-      linkOf: secret => this.#link(list, secret),
+      receipts: this.#desk.receipts(),
+      linkOf: secret => this.#link(secret),
+      wantedMs: ({ n }) => this.#wantedMs.get(n) ?? nowMs,
       voidInvite: id => this.#want({ type: 'void', invite: id }),
-      nowMs: this.replica.world.now()
+      nowMs
     }
     this.#members = memberViews(context)
     this.#invites = inviteViews(context, this.#members)
     this.emit('change', undefined)
   }
 
-  #link(list: ShareList, secret: Uint8Array): string {
+  /** Null while the relay was never reached: a link names its key. */
+  #link(secret: Uint8Array): string | null {
     const { relayUrl } = this.#desk
-    return `${LINK_PREFIX}#${encodeLink({ kind: 'share', relayUrl, relayKey: list.relayKey, log: list.log, secret })}`
+    const relayKey = this.replica.list?.relayKey ?? this.#desk.relayKey()
+    return relayKey && `${LINK_PREFIX}#${encodeLink({ kind: 'share', relayUrl, relayKey, log: this.id, secret })}`
   }
 
   get #preview(): Preview {
-    return { owner: this.#desk.ownerName(), title: this.title, items: {}, presence: false }
+    return { owner: this.#desk.ownerName(), title: this.title, items: countByKind(this.items), presence: false }
   }
 }
 
@@ -333,19 +403,9 @@ export function badField(why: string): LendError {
   return new LendError('BAD_FIELD', why, { retry: 'after-change' })
 }
 
-/** Whether asking again can't help. A removal or a stop is never given up on a relay's word. */
-function isFinal(error: unknown, intent: Intent): boolean {
-  if (intent.type === 'remove' || intent.type === 'stop' || !(error instanceof Refusal)) return false
-  return error.retry === 'no' || error.code === 'LIMIT_INVITES'
-}
-
-/** What the relay said to a statement, in the words of errors.ts. */
-function refusedIntent(error: unknown): LendError {
-  if (error instanceof LendError) return error
-  if (error instanceof Refusal) {
-    if (error.code === 'LIMIT_INVITES' || error.code === 'LIMIT_MEMBERS')
-      return new LendError(error.code, error.message)
-    return new LendError('ACCOUNT_STALE', `the relay refused: ${error.message}`, { cause: error })
-  }
-  return new LendError('ACCOUNT_STALE', 'a statement could not be written', { cause: error })
+/** How many items of what kind. */
+function countByKind(items: readonly Item[]): Record<string, number> {
+  const counts: Record<string, number> = {}
+  for (const { kind } of items) counts[kind] = (counts[kind] ?? 0) + 1
+  return counts
 }

@@ -1,30 +1,44 @@
 /** The faces of shares as apps see them; the classes behind them are owned-share.ts and lent-share.ts. */
-import type { AccountId, DeviceId, LendError, LogId } from '@lend/engine'
+import type { AccountId, DeviceId, DocumentId, ErrorCode, LogId } from '@lend/engine'
 import type * as Y from 'yjs'
-import type { Progress } from '../log/sync.ts'
+import type { IndexedItem } from '../library/library-index.ts'
+import type { LogEvents } from '../log/open-log.ts'
+import type { EndReason, Status } from '../log/status.ts'
 import type { Stop } from '../world.ts'
-import type { EndReason, Status } from './status.ts'
 
 export type ShareId = LogId
+
+/** Of an item of one's own: its id in the library. Of one that is lent: its id in that share, and there alone. */
+export type ItemId = DocumentId
+
+/** One thing with a kind, as `camera`. */
+export type Item = IndexedItem
 
 interface Subscribable<E> {
   on<K extends keyof E>(event: K, listener: (value: E[K]) => void): Stop
 }
 
-export interface ShareEvents {
-  change: undefined
-  status: Status
-  progress: Progress
-  ended: Ended
-  refused: LendError
-}
+export type ShareEvents = LogEvents<Ended>
 
 interface ShareBase extends Subscribable<ShareEvents> {
   readonly id: ShareId
   readonly title: string
   readonly status: Status
+  /**
+   * Mine: the library's items that are selected, also before their copies are at the relay. Lent: those that are here; none
+   * while the share is locked. A new array on each change.
+   */
+  readonly items: readonly Item[]
   /** Title and items under reserved roots (`lend.*`); further roots are the app's. @throws LendError LOCKED, ENDED */
   readonly doc: Y.Doc
+  /**
+   * The one live document of an item; `doc.destroy()` closes it. Mine: the library's own, and what is written to it is mirrored
+   * into every share that has the item; nobody writes the copy in the share. Lent: that copy, which throws ReadOnlyError at
+   * each write, and is destroyed when it is unselected.
+   * @param item of `items`, or its id
+   * @throws LendError BAD_FIELD when the share has no such item (any more), LOCKED, ENDED, CLOSED, STORE_CORRUPT
+   */
+  open(item: Item | ItemId): Promise<Y.Doc>
   /** Resolves when all that is known here is at the relay, and all that is there is here. Rejects when the signal aborts. */
   synced(o?: { signal?: AbortSignal }): Promise<void>
 }
@@ -48,6 +62,14 @@ export interface Share extends ShareBase {
   readonly invites: readonly Invite[]
   readonly leaseMs: number | null
   rename(title: string): Promise<void>
+  /**
+   * Lends items of the library: each gets a copy in this share, which has what the item says from now on, and nothing that
+   * it said before. Those that are selected already stay as they are. Resolves when it is saved here.
+   * @throws LendError BAD_FIELD, LIMIT_ITEMS, STOPPED, CLOSED
+   */
+  select(...items: Item[]): Promise<void>
+  /** Takes items back: their copies go from every member's device. Resolves when it is saved here. @throws LendError STOPPED, CLOSED */
+  unselect(...items: Item[]): Promise<void>
   invite(o?: InviteOptions): Promise<Invite>
   /** Takes a member out; `voided` are the open invites that die with it. */
   remove(who: Member): Promise<{ voided: readonly Invite[] }>
@@ -71,7 +93,7 @@ export interface Member {
 
 export interface Invite {
   readonly id: string
-  /** Null on a device that did not make it and cannot know. */
+  /** Null on a device that did not make it and cannot know, and until the share's relay was reached for the first time. */
   readonly link: string | null
   readonly name?: string
   readonly bound?: AccountId
@@ -82,9 +104,16 @@ export interface Invite {
   void(): Promise<void>
 }
 
+/** Who lends a share. */
+export interface Owner {
+  readonly account: AccountId
+  /** As the owner wrote it into the share; empty while this device can't read it. */
+  readonly name: string
+}
+
 /** A share that is lent to me: every write throws ReadOnlyError. */
 export interface LentShare extends ShareBase {
-  readonly owner: { readonly account: AccountId; readonly name: string }
+  readonly owner: Owner
   readonly since: Date
   readonly until?: Date | undefined
   readonly leaseEnds: Date | null
@@ -107,6 +136,11 @@ export interface Offer {
   readonly expires: Date
   readonly until?: Date
   readonly presence: boolean
+  /**
+   * What `accept` would say for this account; missing when nobody's account asked. ALREADY_MEMBER: it has the share, and
+   * `accept` resolves with it.
+   */
+  readonly answer?: 'ok' | ErrorCode
 }
 
 export interface Device {

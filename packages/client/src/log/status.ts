@@ -1,10 +1,10 @@
 /**
- * The one visible state of a share, from what is known of it. First match wins: what ended or broke, then what keeps it
+ * The one visible state of a log, from what is known of it. First match wins: what ended or broke, then what keeps it
  * from being read, then what is not yet safe, then where it stands towards its relay.
  */
 import type { LendError } from '@lend/engine'
-import type { LinkState, Progress } from '../log/sync.ts'
 import type { ConnectionState } from '../relay/connection.ts'
+import type { LinkState, Progress } from './link.ts'
 
 export type EndReason = 'removed' | 'left' | 'expired' | 'stopped' | 'device-removed' | 'signed-out'
 
@@ -24,6 +24,8 @@ export interface Standing {
   readonly ended: EndReason | null
   readonly failed: LendError | null
   readonly lockedSince: Date | null
+  /** Why its relay can't be used until something changes. */
+  readonly trouble: LendError | null
   readonly unsaved: number
   readonly unsent: number
   readonly link: LinkState
@@ -36,6 +38,7 @@ export function statusOf(s: Standing): Status {
   if (s.lockedSince) return { state: 'locked', since: s.lockedSince }
   const unsynced = s.unsaved + s.unsent
   if (s.unsaved > 0) return { state: 'saving', unsynced }
+  if (s.trouble) return { state: 'failed', error: s.trouble }
   if (s.link.state === 'reading') return { state: 'syncing', progress: s.link.progress }
   if (unsynced > 0) return { state: 'saved', unsynced }
   if (s.link.state === 'live') return { state: 'synced' }
