@@ -34,7 +34,7 @@ export async function search(folder: string, wanted: readonly Buffer[]): Promise
   return wanted.filter(bytes => contents.some(content => content.includes(bytes))).length
 }
 
-/** Pieces of the records of a LevelDB directory as they lie on disk, from all over its files. */
+/** Pieces of the sealed records of a LevelDB directory as they lie on disk, from all over its files. */
 export async function sampleRecords(folder: string): Promise<Buffer[]> {
   const samples: Buffer[] = []
   for (const file of await filesIn(folder)) {
@@ -43,10 +43,16 @@ export async function sampleRecords(folder: string): Promise<Buffer[]> {
     const content = await read(file)
     const step = Math.max(SAMPLE_BYTES, Math.floor(content.length / SAMPLES_PER_FILE))
     for (let at = 0; at + SAMPLE_BYTES <= content.length; at += step) {
-      samples.push(content.subarray(at, at + SAMPLE_BYTES))
+      const sample = content.subarray(at, at + SAMPLE_BYTES)
+      if (isSealed(sample)) samples.push(sample)
     }
   }
   return samples
+}
+
+/** Sealed bytes are all sorts; names of records are hexadecimal digits, and those of `share.doc` the same in any database. */
+function isSealed(bytes: Buffer): boolean {
+  return new Set(bytes).size > 20
 }
 
 /** Lines of a text, as they would stand in a file that is not sealed. */

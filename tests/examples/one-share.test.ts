@@ -29,7 +29,7 @@ oneShare('lends, takes back, and ends with 0 when every text is what it must be'
   assert.match(out, /Ben’s disk before: his replica \d+ files, .*; its key 32 bytes/)
   assert.match(out, /Ben’s disk after: his replica not there; its key not there/)
   assert.match(out, /✓ nothing of it is left on Ben’s disk/)
-  assert.match(out, /Ben opens his old link once more: INVITE_USED/)
+  assert.match(out, /Ben opens his old link once more: REMOVED/)
   assert.match(out, /✓ Maya’s text is the one she meant to type/)
   assert.match(out, /✓ Ana’s text is Maya’s/)
   assert.match(out, /edit → Ana +p50 .* p99 .*/)

@@ -1,9 +1,9 @@
-import { type LendError, openAccount, type Status } from '@lend/client'
+import { type LendError, openAccount, pairDevice, type Status } from '@lend/client'
 import { hex } from '@lend/engine'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { event, follow, household, lend, textOf, until } from './household.ts'
-import { throughDisk } from './worlds.ts'
+import { movableTime, throughDisk } from './worlds.ts'
 
 const account = suite('account')
 
@@ -109,6 +109,43 @@ account(
     full = false
     await maya.close()
     const again = await house.person('maya')
+    await again.synced()
+    assert.is(again.shares[0]?.doc.getText('text').toString(), 'roses')
+  })
+)
+
+account(
+  'an account that is closed while a share that another device made is being opened leaves nothing of it open',
+  household(async house => {
+    const phone = await house.person('maya')
+    const { link } = await phone.inviteDevice()
+    await phone.synced()
+    let began = () => {}
+    let goOn = () => {}
+    const hasBegun = new Promise<void>(resolve => {
+      began = resolve
+    })
+    const mayGoOn = new Promise<void>(resolve => {
+      goOn = resolve
+    })
+    const { disk } = throughDisk(async (step, run) => {
+      if (step.does === 'openDatabase' && step.to.startsWith('logs/')) {
+        began()
+        await mayGoOn
+      }
+      return run()
+    })
+    const time = movableTime()
+    const world = { ...time.world, disk }
+    const path = house.folder('laptop')
+    const laptop = house.keep(await pairDevice(link ?? '', { path, world }))
+    await lend(phone, 'Garden', 'roses')
+    await hasBegun
+    const closed = laptop.close()
+    goOn()
+    await closed
+    assert.is(time.pending, 0)
+    const again = house.keep(await openAccount({ path, world }))
     await again.synced()
     assert.is(again.shares[0]?.doc.getText('text').toString(), 'roses')
   })

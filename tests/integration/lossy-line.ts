@@ -1,9 +1,10 @@
 /**
  * A line between a client and its relay that loses things: a judge decides of each frame whether it passes, is lost, or
- * is lost together with the connection. All that was sent on it is remembered, also what was lost.
+ * is lost together with the connection. All that was sent on it is remembered, also what was lost. A connection carries
+ * several logs, the account's library among them; the judge may be asked about one of them only.
  */
 import { once } from 'node:events'
-import { decodeFrame, decodeLink, encodeLink, type Frame } from '@lend/engine'
+import { decodeFrame, decodeLink, encodeLink, type Frame, type LogId, same } from '@lend/engine'
 import { WebSocket, WebSocketServer } from 'ws'
 
 /** `cut`: the frame is lost and so is the connection. `last`: it passes, and then the connection is lost. */
@@ -23,6 +24,8 @@ export interface LossyLine {
   /** Connections so far that got as far as this line. */
   readonly dialed: number
   judge: Judge
+  /** The judge is asked about this log's frames and those of the session; all others pass. Null: about every frame. */
+  only: LogId | null
   /** Called at each frame and each connection. */
   on(event: 'change' | 'status' | 'ended', listener: () => void): () => void
   /** The same link, past this line, straight to the relay. */
@@ -37,6 +40,11 @@ export interface LossyLine {
 }
 
 export const passAll: Judge = () => 'pass'
+
+/** Whether a frame is about this log; those of the session are about none. */
+export function isAbout(frame: Frame, log: LogId): boolean {
+  return 'log' in frame && frame.log !== null && same(frame.log, log)
+}
 
 type Events = Pick<LossyLine, 'on'>
 
@@ -72,6 +80,7 @@ export async function openLossyLine(relayUrl: () => string): Promise<LossyLine> 
       return dialed
     },
     judge: passAll,
+    only: null,
     on(_event, listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)
@@ -91,6 +100,10 @@ export async function openLossyLine(relayUrl: () => string): Promise<LossyLine> 
       await once(server, 'close')
     }
   }
+  const isJudged = (frame: Frame) => {
+    const isOfSession = !('log' in frame) || frame.log === null
+    return line.only === null || isOfSession || isAbout(frame, line.only)
+  }
   server.on('connection', client => {
     dialed++
     if (isDown) return client.terminate()
@@ -101,7 +114,7 @@ export async function openLossyLine(relayUrl: () => string): Promise<LossyLine> 
       // What comes after the cut was never on this line.
       if (isCut) return
       const frame = decodeFrame(new Uint8Array(bytes))
-      const fate = line.judge(frame, from)
+      const fate = isJudged(frame) ? line.judge(frame, from) : 'pass'
       sent.push({ from, frame, fate })
       if (fate === 'cut' || fate === 'last') isCut = true
       if (fate === 'pass') to.send(bytes)

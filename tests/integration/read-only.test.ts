@@ -26,11 +26,10 @@ import {
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as Y from 'yjs'
-import { AccountStore } from '../../packages/client/src/account/account-store.ts'
 import { connectRaw, dice, type RawClient } from '../server/raw-client.ts'
 import { event, follow, type Household, household, lend, linkTo, replicaOf, textOf, until } from './household.ts'
+import { keysOnDisk } from './keys-on-disk.ts'
 import { openWiretap } from './wiretap.ts'
-import { nodeWorld } from './worlds.ts'
 
 const readOnly = suite('read-only')
 const crypto = await loadSuite()
@@ -265,9 +264,7 @@ interface Cheat {
 
 /** A client of its own making, on the account of a member. */
 async function cheatOf(house: Household, name: string, share: Share): Promise<Cheat> {
-  const store = await AccountStore.open({ suite: crypto, dice, disk: nodeWorld.disk(house.folder(name)) })
-  await store.close()
-  const { account, device, sealing } = store.keys
+  const { account, device, sealing } = await keysOnDisk(crypto, house.folder(name))
   const raw = house.keep(await connectRaw(house.relay.url, device))
   const { incarnation, standing, entriesTotal } = await raw.followed(share.id)
   assert.is(standing, 'member')

@@ -12,22 +12,20 @@ import {
   type Share
 } from '@lend/client'
 import {
-  type AccountId,
-  type DeviceKeys,
   dataKey,
   decodeLink,
   decodeStatement,
   encodeLink,
   epochKeys,
   inviteKeys,
-  type KeyPair,
   loadSuite,
   openContent
 } from '@lend/engine'
 import { startRelay } from '@lend/server'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { AccountStore } from '../../packages/client/src/account/account-store.ts'
+import { RELAY_AHEAD_MS_MAX } from '../../packages/client/src/log/lease.ts'
+import { world } from '../../packages/client/src/world.node.ts'
 import { connectRaw } from '../server/raw-client.ts'
 import {
   event,
@@ -42,9 +40,10 @@ import {
   textOf,
   until
 } from './household.ts'
+import { keysOnDisk } from './keys-on-disk.ts'
 import { entriesOf } from './relay-log.ts'
 import { openWiretap } from './wiretap.ts'
-import { movableTime, nodeWorld, noNetwork } from './worlds.ts'
+import { movableTime, noNetwork } from './worlds.ts'
 
 const takingBack = suite('taking back')
 const crypto = await loadSuite()
@@ -65,7 +64,7 @@ takingBack(
     assert.is(textOf(lent).toString(), 'before')
     // As a modified client would: it keeps all keys of its account and its links.
     await ben.close()
-    const keys = await keysOf(house.folder('Ben'))
+    const keys = await keysOnDisk(crypto, house.folder('Ben'))
     const again = await house.person('Ben')
     await until(again, () => again.sharedWithMe[0]?.status.state === 'synced')
 
@@ -83,7 +82,7 @@ takingBack(
       [mallory, used],
       [mallory, never]
     ] as const) {
-      assert.is(await codeOf(who.accept(link)), 'INVITE_VOID')
+      assert.is(await codeOf(who.accept(link)), who === again ? 'REMOVED' : 'INVITE_VOID')
       assert.is(await codeOf(previewInvite(link)), 'INVITE_VOID')
     }
     assert.equal(mallory.sharedWithMe, [])
@@ -280,6 +279,22 @@ takingBack(
     assert.is(inviteBy(share, second).state, 'open')
   })
 )
+
+takingBack('twelve people who take a link for twelve at once all get in', async () => {
+  await household(async house => {
+    const maya = await house.person('Maya')
+    const share = await lend(maya, 'Paper', 'a line')
+    const link = await linkTo(share, { uses: 12 })
+    // Each waits as it would in the world, after it was too late.
+    const people = await Promise.all(Array.from({ length: 12 }, (_, i) => house.person(`Guest ${i}`, { world })))
+    const lent = await Promise.all(people.map(person => person.accept(link)))
+    await Promise.all(lent.map(one => one.synced()))
+    for (const one of lent) assert.is(textOf(one).toString(), 'a line')
+    await until(share, () => share.members.length === 12 && inviteBy(share, link).state === 'used')
+    const late = await house.person('Late')
+    assert.is(await codeOf(late.accept(link)), 'INVITE_USED')
+  })()
+})
 
 takingBack(
   'a link that is cut, empty, of another version or not ours is BAD_LINK; none that was changed lets anyone in',
@@ -496,6 +511,45 @@ takingBack('a lease that runs out locks to the millisecond and deletes nothing, 
   )()
 })
 
+for (const [ahead, aheadMs] of [
+  ['a day', RELAY_AHEAD_MS_MAX],
+  ['a millisecond more than a day', RELAY_AHEAD_MS_MAX + 1],
+  ['ten years', 10 * 365 * RELAY_AHEAD_MS_MAX]
+] as const) {
+  takingBack(
+    `a relay whose clock is ${ahead} ahead makes a lease longer by a day at most, however often it says so`,
+    async () => {
+      const time = movableTime()
+      let relayAheadMs = 0
+      await household(
+        async house => {
+          const maya = await house.person('Maya')
+          const ben = await house.person('Ben', { world: time.world })
+          const share = await maya.share({ title: 'Paper', leaseMs: HOUR_MS })
+          const lent = await follow(share, ben)
+          time.freeze()
+          relayAheadMs = aheadMs
+          for (const word of ['one', 'two', 'three']) {
+            textOf(share).insert(0, word)
+            await until(lent.doc, () => textOf(lent).toString().startsWith(word))
+          }
+          await until(lent, () => lent.status.state === 'synced')
+          await house.stopRelay()
+          await until(lent, () => lent.status.state === 'offline')
+          const endsMs = time.world.now() + RELAY_AHEAD_MS_MAX + HOUR_MS
+          assert.is(lent.leaseEnds?.getTime(), endsMs)
+          time.moveOn(endsMs - 1 - time.world.now())
+          assert.is(textOf(lent).toString(), 'threetwoone')
+          time.moveOn(1)
+          assert.throws(() => lent.doc, isCode('LOCKED'))
+          stays(house, ben, lent, ben)
+        },
+        { clock: () => time.world.now() + relayAheadMs }
+      )()
+    }
+  )
+}
+
 takingBack(
   'a membership that runs out while its owner is away locks, and is wiped when the owner has signed it',
   async () => {
@@ -640,15 +694,6 @@ function inviteBy(share: Share, link: string): Invite {
   const invite = share.invites.find(other => other.link === link)
   assert.ok(invite, 'the owner knows this link')
   return invite
-}
-
-/** What a modified client has of its account. */
-async function keysOf(
-  folder: string
-): Promise<{ account: AccountId; device: DeviceKeys; sealing: readonly KeyPair[] }> {
-  const store = await AccountStore.open({ suite: crypto, dice: nodeWorld.dice, disk: nodeWorld.disk(folder) })
-  await store.close()
-  return store.keys
 }
 
 function tryOpen(open: () => unknown): boolean {

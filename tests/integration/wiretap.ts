@@ -1,6 +1,6 @@
 /**
- * Stands between a client and its relay: shows every frame that passes, can cut the line, and can slip frames in as a
- * relay that lies would. The handshake passes unchanged, so both sides believe that they are alone.
+ * Stands between a client and its relay: shows every frame that passes, can cut the line, and can slip frames in or change
+ * them as a relay that lies would. The handshake passes unchanged, so both sides believe that they are alone.
  */
 import { once } from 'node:events'
 import { decodeFrame, decodeLink, encodeFrame, encodeLink, type Frame } from '@lend/engine'
@@ -22,6 +22,8 @@ export interface Wiretap {
   readonly url: string
   /** In the order in which they were opened. */
   readonly passages: readonly Passage[]
+  /** What passes in place of a frame; by default the frame. */
+  twist: (passed: Passed) => Frame
   /** Called at each frame and each new passage. */
   on(event: 'change' | 'status' | 'ended', listener: () => void): () => void
   /** The same link, by way of here. */
@@ -44,33 +46,10 @@ export async function openWiretap(relayUrl: string): Promise<Wiretap> {
     for (const listener of [...listeners]) listener()
   }
   let isCut = false
-  server.on('connection', client => {
-    if (isCut) return client.terminate()
-    const relay = new WebSocket(relayUrl, { perMessageDeflate: false })
-    const passed: Passed[] = []
-    const waiting: Buffer[] = []
-    const pass = (from: Passed['from'], to: WebSocket, bytes: Buffer) => {
-      passed.push({ from, frame: decodeFrame(new Uint8Array(bytes)) })
-      to.send(bytes)
-      tell()
-    }
-    passages.push({ passed, slipIn: frame => client.send(encodeFrame(frame)) })
-    client.on('message', (bytes: Buffer) => {
-      if (relay.readyState === WebSocket.OPEN) pass('client', relay, bytes)
-      else waiting.push(bytes)
-    })
-    relay.on('open', () => {
-      for (const bytes of waiting.splice(0)) pass('client', relay, bytes)
-    })
-    relay.on('message', (bytes: Buffer) => pass('relay', client, bytes))
-    relay.on('close', () => client.close())
-    client.on('close', () => relay.terminate())
-    for (const socket of [relay, client]) socket.on('error', () => {})
-    tell()
-  })
-  return {
+  const tap: Wiretap = {
     url,
     passages,
+    twist: ({ frame }) => frame,
     on(_event, listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)
@@ -91,4 +70,31 @@ export async function openWiretap(relayUrl: string): Promise<Wiretap> {
       await new Promise(closed => server.close(closed))
     }
   }
+  server.on('connection', client => {
+    if (isCut) return client.terminate()
+    const relay = new WebSocket(relayUrl, { perMessageDeflate: false })
+    const passed: Passed[] = []
+    const waiting: Buffer[] = []
+    const pass = (from: Passed['from'], to: WebSocket, bytes: Buffer) => {
+      const frame = decodeFrame(new Uint8Array(bytes))
+      const twisted = tap.twist({ from, frame })
+      passed.push({ from, frame: twisted })
+      to.send(twisted === frame ? bytes : encodeFrame(twisted))
+      tell()
+    }
+    passages.push({ passed, slipIn: frame => client.send(encodeFrame(frame)) })
+    client.on('message', (bytes: Buffer) => {
+      if (relay.readyState === WebSocket.OPEN) pass('client', relay, bytes)
+      else waiting.push(bytes)
+    })
+    relay.on('open', () => {
+      for (const bytes of waiting.splice(0)) pass('client', relay, bytes)
+    })
+    relay.on('message', (bytes: Buffer) => pass('relay', client, bytes))
+    relay.on('close', () => client.close())
+    client.on('close', () => relay.terminate())
+    for (const socket of [relay, client]) socket.on('error', () => {})
+    tell()
+  })
+  return tap
 }

@@ -9,6 +9,8 @@ export const nodeWorld: World = { ...world, jitter: () => world.jitter() / 50 }
 export interface DiskStep {
   readonly does: 'readFile' | 'writeFile' | 'destroyFile' | 'list' | 'openDatabase' | 'destroyDatabase' | 'batch'
   readonly to: string
+  /** Of the records that a `batch` writes or deletes. */
+  readonly keys?: readonly string[]
 }
 
 /** Every step on the disk goes through `around`, which does it (`run`), or something else, or nothing. */
@@ -17,8 +19,10 @@ export function throughDisk(
 ): World {
   const watched = (name: string, database: Database): Database => {
     const batch = database.batch.bind(database)
-    const watchedBatch = (...args: readonly unknown[]) =>
-      around({ does: 'batch', to: name }, () => Reflect.apply(batch, database, args))
+    const watchedBatch = (...args: readonly [readonly { key: string }[], ...unknown[]]) => {
+      const keys = args[0].map(({ key }) => key)
+      return around({ does: 'batch', to: name, keys }, () => Reflect.apply(batch, database, args))
+    }
     return Object.assign(database, { batch: watchedBatch })
   }
   return {

@@ -1,29 +1,32 @@
 /**
  * A member whose process is killed in the middle of a wipe.
  *
- *   dying-member.ts FOLDER STEP before|halfway wait|leave
+ *   dying-member.ts FOLDER WHAT NTH before|halfway wait|leave
  *
- * Steps on the disk count from the first of the wipe that it waits for, or from leaving. Says `wiped` and ends by itself when the wipe has fewer.
+ * It dies at the NTH of the steps that are WHAT, of those that belong to the end of the share: from the first of the wipe
+ * that it waits for, or from leaving. When there are fewer it says all of them, one word each, then `wiped`, and ends by itself.
  */
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { openAccount } from '@lend/client'
 import { type DiskStep, nodeWorld, throughDisk } from '../worlds.ts'
 
-const [folder = '', step = '', moment = '', action = ''] = process.argv.slice(2)
+const [folder = '', what = '', nth = '', moment = '', action = ''] = process.argv.slice(2)
 const disk = nodeWorld.disk(folder)
-let steps = 0
+const steps: string[] = []
 let leaving = false
 
 const account = await openAccount({
   path: folder,
-  world: throughDisk(async (what, run, bytes) => {
-    // Not what goes into the replica meanwhile: only what belongs to its end.
-    if (what.does === 'batch' && what.to !== 'account') return run()
-    if (steps > 0 || leaving || (what.does === 'writeFile' && what.to.startsWith('wiping/'))) steps++
-    if (steps !== Number(step)) return run()
-    if (moment === 'halfway') await doHalf(what, run, bytes)
-    console.log(`dies ${moment} ${what.does}`)
+  world: throughDisk(async (step, run, bytes) => {
+    const word = wordOf(step)
+    if (!word) return run()
+    const isBegun = steps.length > 0 || leaving || (word === 'writeFile' && step.to.startsWith('wiping/'))
+    if (!isBegun) return run()
+    steps.push(word)
+    if (word !== what || steps.filter(other => other === what).length !== Number(nth)) return run()
+    if (moment === 'halfway') await doHalf(step, run, bytes)
+    console.log('dies')
     process.kill(process.pid, 'SIGKILL')
     return new Promise(() => {})
   })
@@ -31,12 +34,20 @@ const account = await openAccount({
 const stop = account.on('ended', ended => {
   if (!ended.wiped) return
   stop()
-  void account.close().then(() => console.log('wiped'))
+  void account.close().then(() => console.log(`${steps.join(' ')} wiped`))
 })
 if (action === 'leave') {
-  await account.sharedWithMe[0]?.synced()
+  await account.synced()
   leaving = true
   await account.sharedWithMe[0]?.leave()
+}
+
+/** Null for what is no change, and for what goes into the replica meanwhile. The library's own records are a word apart. */
+function wordOf({ does, to, keys = [] }: DiskStep): string | null {
+  if (does === 'list' || does === 'readFile' || does === 'openDatabase') return null
+  if (does !== 'batch') return does
+  if (to !== 'account') return null
+  return keys.some(key => key.startsWith('share/') || key.startsWith('owed/')) ? 'batch' : 'library'
 }
 
 async function doHalf({ does, to }: DiskStep, run: () => Promise<unknown>, bytes: Uint8Array = new Uint8Array(0)) {

@@ -67,6 +67,19 @@ level('a thousand appends at once take a handful of syncs', async ({ path }) => 
   await store.close()
 })
 
+level('a group has 256 changes and no more, so that no turn of the event loop is long', async ({ path }) => {
+  for (const [waiting, syncs] of [
+    [256, 1],
+    [257, 2]
+  ] as const) {
+    const store = await openStore(join(path, `${waiting}`))
+    // The first is on its way alone; the others wait for it.
+    await Promise.all(range(0, waiting).map(n => store.append(log(n), records(1, 1), 0)))
+    assert.is(store.syncs, 1 + syncs)
+    await store.close()
+  }
+})
+
 level('an append alone is one sync, and a refused one none', async ({ path }) => {
   const store = await openStore(path)
   await store.append(log(1), records(1, 3), 0)
