@@ -1,3 +1,4 @@
+// limit: 240 s
 /** A wipe that is killed in the middle. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -8,7 +9,7 @@ import { openAccount, type Share } from '@lend/client'
 import { hex } from '@lend/engine'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { follow, type Household, household, lend, memberOf, replicaOf, takeOut, until } from './household.ts'
+import { follow, type Household, household, lend, linkTo, memberOf, replicaOf, takeOut, until } from './household.ts'
 import { nodeWorld, noNetwork, throughDisk } from './worlds.ts'
 
 const wipe = suite('wipe')
@@ -62,7 +63,9 @@ wipe(
     const leave = async (death: Death | null) => {
       const name = death ? nameOf(death) : 'whole'
       const member = await house.person(name)
-      await follow(share, member)
+      // Bound to this account: the leave of another in the meantime leaves it open.
+      const lent = await member.accept(await linkTo(share, { for: member.id }))
+      await lent.synced()
       await member.close()
       const said = await run(house.folder(name), death ?? NOBODY, 'leave')
       const alone = await openAccount({ path: house.folder(name), world: { ...nodeWorld, ...noNetwork } })
@@ -74,8 +77,12 @@ wipe(
       assert.is(existsSync(directory), !left, `${name}: ${said}`)
       assert.is(existsSync(keyFile), !left, `${name}: ${said}`)
       const again = await house.person(name)
+      const ends: unknown[] = []
+      again.on('ended', end => ends.push(end))
       if (left) await until(share, () => memberOf(share, again).state === 'left' && memberOf(share, again).wiped === 1)
-      else await until(again, () => again.status.state === 'synced')
+      await again.synced()
+      assert.is(again.sharedWithMe.length, left ? 0 : 1, `${name}: ${said}`)
+      assert.equal(ends, [], `${name}: ${said}: it came back`)
       await again.close()
       return said
     }
@@ -98,7 +105,8 @@ async function finishes(house: Household, share: Share, name: string, said: stri
   const { directory, keyFile } = replicaOf(folder, share)
   const gone = () => !existsSync(directory) && !existsSync(keyFile)
   if (said !== 'dies') assert.ok(gone(), name)
-  if (existsSync(join(folder, 'wiping', hex(share.id)))) {
+  const isMarked = existsSync(join(folder, 'wiping', hex(share.id)))
+  if (isMarked) {
     const steps: string[] = []
     const watched = throughDisk((step, run) => {
       steps.push(`${step.does} ${step.to}`)
@@ -116,8 +124,16 @@ async function finishes(house: Household, share: Share, name: string, said: stri
     await alone.close()
   }
   const member = await house.person(name)
+  const ends: boolean[] = []
+  member.on('ended', ({ wiped }) => ends.push(wiped))
   await until(member, () => member.sharedWithMe.length === 0 && gone())
   await until(share, () => memberOf(share, member).wiped === 1)
+  await member.synced()
+  assert.equal(
+    ends,
+    isMarked || said !== 'dies' ? [] : [false, true],
+    `${name}: ${said}: once, and it does not come back`
+  )
   await member.close()
   assert.equal(
     (await readdir(join(folder, 'wiping'))).filter(file => !file.endsWith('.new')),
@@ -127,6 +143,7 @@ async function finishes(house: Household, share: Share, name: string, said: stri
 
 /** What each end has: marker and receipt, key, database, and the lists of the account and of its library. */
 const STEPS = ['writeFile', 'destroyFile', 'destroyDatabase', 'batch', 'library']
+const MEMBER_MS_MAX = 40_000
 /** No step is this. */
 const NOBODY: Death = { what: 'nothing', nth: 1, moment: 'before' }
 
@@ -146,15 +163,23 @@ function deathsAt(steps: readonly string[], moment: Death['moment']): Death[] {
   })
 }
 
+/** Two at a time; when one fails no other begins, and all have ended when it is told. */
 async function inLanes<T>(things: readonly T[], run: (thing: T) => Promise<void>): Promise<void> {
-  const queue = things.values()
+  const queue = [...things]
   const lane = async () => {
-    for (const thing of queue) await run(thing)
+    for (let thing = queue.shift(); thing; thing = queue.shift()) {
+      try {
+        await run(thing)
+      } catch (error) {
+        queue.length = 0
+        throw error
+      }
+    }
   }
-  await Promise.all([lane(), lane()])
+  for (const lived of await Promise.allSettled([lane(), lane()])) if (lived.status === 'rejected') throw lived.reason
 }
 
-/** Lets a member die. @returns the last line that it printed */
+/** Lets a member die. @returns what it printed, nothing when it neither dies nor ends */
 async function run(folder: string, { what, nth, moment }: Death, action: 'wait' | 'leave'): Promise<string> {
   const path = join(import.meta.dirname, 'programs', 'dying-member.ts')
   const args = [folder, what, String(nth), moment, action]
@@ -163,6 +188,8 @@ async function run(folder: string, { what, nth, moment }: Death, action: 'wait' 
   child.stdout.on('data', chunk => {
     output += chunk
   })
+  const late = setTimeout(() => child.kill('SIGKILL'), MEMBER_MS_MAX)
   await once(child, 'close')
+  clearTimeout(late)
   return output.trim()
 }

@@ -10,6 +10,7 @@ import {
   type DocumentGuard,
   type DocumentId,
   guardDocument,
+  hex,
   LendError
 } from '@lend/engine'
 import * as Y from 'yjs'
@@ -62,7 +63,7 @@ export class ReplicaDocument {
    * @throws LendError STORE_CORRUPT when a piece is missing or damaged
    */
   static async open(store: SealedStore, id: DocumentId, o: DocumentOptions): Promise<ReplicaDocument> {
-    const doc = freshDoc(o.clientId())
+    const doc = freshDoc(id, o.clientId())
     const stored = await store.get(KEYS.pieces(id))
     if (!stored) return new ReplicaDocument(id, o, NO_PIECES, doc)
     const pieces = decodePieces(stored)
@@ -163,7 +164,7 @@ export class ReplicaDocument {
 
   #live(): { readonly doc: Y.Doc; readonly guard: DocumentGuard | null } {
     if ('doc' in this.#now) return this.#now
-    const doc = freshDoc(this.#o.clientId())
+    const doc = freshDoc(this.id, this.#o.clientId())
     applyEntry(doc, this.#now.state, FROM_LOG)
     const live = this.#watch(doc)
     this.#now = live
@@ -207,8 +208,8 @@ export function isFromLog({ origin }: Y.Transaction): boolean {
   return origin === FROM_LOG
 }
 
-function freshDoc(clientId: number): Y.Doc {
-  const doc = new Y.Doc({ gc: true })
+function freshDoc(id: DocumentId, clientId: number): Y.Doc {
+  const doc = new Y.Doc({ gc: true, guid: hex(id) })
   doc.clientID = clientId
   return doc
 }
