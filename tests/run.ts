@@ -14,7 +14,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 
-const FILES_AT_ONCE = 2
+const FILES_AT_ONCE = 3
 const LIMIT_S_DEFAULT = 120
 const ROOT = resolve(import.meta.dirname, '..')
 

@@ -118,7 +118,7 @@ account(
   'an account that is closed while a share that another device made is being opened leaves nothing of it open',
   household(async house => {
     const phone = await house.person('maya')
-    const { link } = await phone.inviteDevice()
+    const invite = await phone.inviteDevice()
     await phone.synced()
     let began = () => {}
     let goOn = () => {}
@@ -138,7 +138,7 @@ account(
     const time = movableTime()
     const world = { ...time.world, disk }
     const path = house.folder('laptop')
-    const laptop = house.keep(await pairDevice(link ?? '', { path, world }))
+    const laptop = house.keep(await pairDevice(invite.link ?? '', { path, world }))
     await lend(phone, 'Garden', 'roses')
     await hasBegun
     const closed = laptop.close()

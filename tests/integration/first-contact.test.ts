@@ -59,8 +59,11 @@ firstContact(
     const maya = await house.person('Maya')
     const share = await maya.share({ title: 'Garden' })
     textOf(share).insert(0, 'roses')
+    const invites = [await share.invite(), await maya.inviteDevice()]
+    for (const { link } of invites) assert.is(link, null, 'a link names the key of its relay')
     await house.startRelay()
     await share.synced()
+    for (const { link } of invites) assert.match(link ?? '', '#')
     const ana = await house.person('Ana')
     const lent = await ana.accept(await linkTo(share))
     await lent.synced()

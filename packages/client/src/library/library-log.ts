@@ -408,13 +408,15 @@ export class LibraryLog extends OpenLog<LibraryList> implements AccountKeys {
   }
 
   #inviteView(id: InviteId, secret: Uint8Array, expiresMs: number): Invite {
-    const { replica } = this
-    const { url: relayUrl, relayKey } = this.connection
-    const link =
-      relayKey && `${LINK_PREFIX}#${encodeLink({ kind: 'device', relayUrl, relayKey, log: this.id, secret })}`
+    const { replica, connection } = this
+    const log = this.id
     return {
       id: hex(id),
-      link,
+      /** Null while the relay was never reached: a link names its key. */
+      get link() {
+        const { url: relayUrl, relayKey } = connection
+        return relayKey && `${LINK_PREFIX}#${encodeLink({ kind: 'device', relayUrl, relayKey, log, secret })}`
+      },
       expires: new Date(expiresMs),
       uses: 1,
       usedBy: [],

@@ -87,7 +87,9 @@ function listedView(c: ViewContext, list: ShareList, invite: ListedInvite, membe
   const expired = c.nowMs >= invite.expiresMs
   return {
     id: key,
-    link: note ? c.linkOf(note.secret) : null,
+    get link() {
+      return note ? c.linkOf(note.secret) : null
+    },
     ...(note?.name ? { name: note.name } : {}),
     ...(invite.bound ? { bound: invite.bound } : {}),
     expires: new Date(invite.expiresMs),
@@ -102,7 +104,9 @@ function pendingView(c: ViewContext, id: ListedInvite['id'], intent: Intent & { 
   const note = c.notes.get(hex(id))
   return {
     id: hex(id),
-    link: c.linkOf(intent.secret),
+    get link() {
+      return c.linkOf(intent.secret)
+    },
     ...(note?.name ? { name: note.name } : {}),
     ...(intent.bound ? { bound: intent.bound } : {}),
     expires: new Date(intent.expiresMs),
