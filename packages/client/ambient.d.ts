@@ -6,10 +6,13 @@ declare module 'ws' {
   export default class WebSocket {
     static readonly OPEN: number
     readonly readyState: number
+    readonly bufferedAmount: number
     binaryType: string
     constructor(url: string, options: { perMessageDeflate: boolean; maxPayload: number; handshakeTimeout: number })
     on(event: 'open' | 'close' | 'error', listener: () => void): void
     on(event: 'message', listener: (data: Uint8Array) => void): void
+    /** With the answer to the handshake, which came over the connection's own socket. */
+    on(event: 'upgrade', listener: (response: { readonly socket: { readonly bytesRead: number } }) => void): void
     send(message: Uint8Array): void
     close(): void
     terminate(): void

@@ -146,7 +146,7 @@ function refusing(code: RefusalCode): { world: World; refusedTimes(n: number): P
         events.message(encodeFrame({ type: 'refused', ...about, code, retryAfterMs: null, sentence: 'so it is' }))
         close()
       })
-      return { send() {}, close }
+      return { bufferedBytes: 0, receivedBytes: 0, send() {}, close }
     }
   }
   return {

@@ -46,7 +46,7 @@ export function throughDisk(
 export const noNetwork: Pick<World, 'connect'> = {
   connect(_url, events) {
     setImmediate(() => events.close())
-    return { send() {}, close() {} }
+    return { bufferedBytes: 0, receivedBytes: 0, send() {}, close() {} }
   }
 }
 

@@ -29,12 +29,22 @@ function connect(url: string, events: SocketEvents): Socket {
     handshakeTimeout: DIAL_MS_MAX
   })
   socket.binaryType = 'nodebuffer'
+  let line: { readonly bytesRead: number } | null = null
+  socket.on('upgrade', response => {
+    line = response.socket
+  })
   socket.on('open', () => events.open())
   socket.on('message', data => events.message(new Uint8Array(data.buffer, data.byteOffset, data.byteLength)))
   socket.on('close', () => events.close())
   // Always followed by `close`, which is what counts.
   socket.on('error', () => {})
   return {
+    get bufferedBytes() {
+      return socket.bufferedAmount
+    },
+    get receivedBytes() {
+      return line?.bytesRead ?? 0
+    },
     send: message => socket.send(message),
     close: () => (socket.readyState === WebSocket.OPEN ? socket.close() : socket.terminate())
   }

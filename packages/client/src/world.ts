@@ -22,6 +22,10 @@ export interface World {
 
 /** A connection that carries whole binary messages. */
 export interface Socket {
+  /** Bytes given to `send` that the network has not taken yet. */
+  readonly bufferedBytes: number
+  /** Bytes that have come, those of a message that is not whole yet included where that can be known. */
+  readonly receivedBytes: number
   send(message: Uint8Array): void
   close(): void
 }

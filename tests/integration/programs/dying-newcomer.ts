@@ -32,6 +32,8 @@ const world = {
   connect(url: string, events: Parameters<typeof nodeWorld.connect>[1]) {
     const socket = nodeWorld.connect(url, events)
     return {
+      bufferedBytes: 0,
+      receivedBytes: 0,
       send(message: Uint8Array) {
         dieBefore(nameOf(message))
         socket.send(message)

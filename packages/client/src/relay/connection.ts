@@ -44,7 +44,10 @@ const WAIT_MS_FIRST = 250
 const WAIT_MS_MAX = 30_000
 const WAIT_MS_AFTER_RESTART = 5_000
 const PING_MS = 20_000
+/** In which something must come after a ping, once the network has taken it. */
 const PONG_MS_MAX = 15_000
+/** A ping waits behind what was sent before it: on the slowest line that is used, so long. */
+const BYTES_PER_SECOND_MIN = 16 * 1024
 
 export class RelayConnection {
   readonly url: string
@@ -57,7 +60,6 @@ export class RelayConnection {
   #relayKey: Uint8Array | null
   #state: State = { state: 'resting' }
   #failures = 0
-  #lastFrameMs = 0
   #stopPing: Stop | null = null
   #trouble: Trouble | null = null
 
@@ -147,10 +149,7 @@ export class RelayConnection {
     })
     const socket: Socket = this.#world.connect(this.url, {
       open: () => this.#run(socket, session, session.start()),
-      message: bytes => {
-        this.#lastFrameMs = this.#world.now()
-        this.#run(socket, session, session.receive(bytes))
-      },
+      message: bytes => this.#run(socket, session, session.receive(bytes)),
       close: () => this.#lost(socket)
     })
     this.#become({ state: 'dialing', socket, session, nonces: null })
@@ -193,18 +192,15 @@ export class RelayConnection {
     if ('log' in frame && frame.log) this.#lines.get(hex(frame.log))?.frame(frame)
   }
 
-  /** A connection that died without a word is noticed by a missing pong. */
+  /** A connection that died without a word is noticed: a ping is sent, and nothing comes. */
   #ping(socket: Socket): void {
     this.#stopPing?.()
-    const sentMs = this.#world.now()
     this.#stopPing = this.#world.timer(PING_MS, () => {
-      const state = this.#state
-      if (state.state !== 'open' || state.socket !== socket) return
+      const { receivedBytes, bufferedBytes } = socket
       this.send({ type: 'ping' })
-      const beforeMs = Math.max(this.#lastFrameMs, sentMs)
-      this.#stopPing = this.#world.timer(PONG_MS_MAX, () => {
-        if (this.#state.state !== 'open' || this.#state.socket !== socket) return
-        if (this.#lastFrameMs > beforeMs) this.#ping(socket)
+      const waitMs = PONG_MS_MAX + (1000 * bufferedBytes) / BYTES_PER_SECOND_MIN
+      this.#stopPing = this.#world.timer(waitMs, () => {
+        if (socket.receivedBytes > receivedBytes) this.#ping(socket)
         else this.#drop(socket)
       })
     })
