@@ -244,6 +244,33 @@ limitsTest('an address has so many connections and no more', async () => {
   await connectRaw(relay.url, makeAccount().device)
 })
 
+/** Opens a socket, or says with which status it was denied. */
+function opened(url: string, forwarded: string): Promise<number> {
+  const socket = new WebSocket(url, { headers: { 'X-Forwarded-For': forwarded } })
+  return new Promise((done, failed) => {
+    socket.once('open', () => done(101))
+    socket.once('unexpected-response', (_request, { statusCode }) => done(statusCode ?? 0))
+    socket.once('error', failed)
+  })
+}
+
+limitsTest('behind a proxy the address counts that the proxy added last, whatever its client sent', async () => {
+  const limited = { limits: { connectionsPerAddress: 1 } }
+  const { url } = await start(await newData(), { ...limited, proxies: ['127.0.0.1'] })
+  assert.is(await opened(url, '203.0.113.7'), 101)
+  assert.is(await opened(url, '203.0.113.8'), 101)
+  assert.is(await opened(url, '198.51.100.1, 203.0.113.7'), 429)
+  assert.is(await opened(url, 'no address'), 101, 'the proxy’s own')
+  assert.is(await opened(url, ''), 429)
+})
+
+limitsTest('from anyone else that header counts for nothing', async () => {
+  const limited = { limits: { connectionsPerAddress: 1 } }
+  const { url } = await start(await newData(), { ...limited, proxies: ['203.0.113.1'] })
+  assert.is(await opened(url, '203.0.113.7'), 101)
+  assert.is(await opened(url, '203.0.113.8'), 429)
+})
+
 limitsTest('health answers, and closing the relay refuses every session with RELAY_CLOSING', async () => {
   const world = await newWorld()
   const { share, owner, life, relay } = world

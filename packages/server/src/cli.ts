@@ -11,7 +11,8 @@ import { checkLimits, type RelayLimits } from './config.ts'
 import { type Relay, startRelay } from './relay.ts'
 import { StoreError } from './store/log-store.ts'
 
-const USAGE = 'usage: lend-relay start --port N --data DIR [--host H] [--origin O ...] [--limit NAME=NUMBER ...]'
+const USAGE =
+  'usage: lend-relay start --port N --data DIR [--host H] [--origin O ...] [--proxy ADDRESS ...] [--limit NAME=NUMBER ...]'
 
 const flags = z.object({
   port: z
@@ -22,6 +23,7 @@ const flags = z.object({
   data: z.string('--data is missing').min(1, '--data wants a directory'),
   host: z.string().min(1, '--host wants an address').default('127.0.0.1'),
   origin: z.array(z.url('--origin wants an origin like https://app.example')).optional(),
+  proxy: z.array(z.union([z.ipv4(), z.ipv6()], '--proxy wants the IP address of a proxy in front')).default([]),
   limit: z.array(z.string().regex(/^\w+=\d+(\.\d+)?$/, '--limit wants NAME=NUMBER')).default([])
 })
 
@@ -33,13 +35,14 @@ await main(process.argv.slice(2)).catch(error => {
 })
 
 async function main(args: readonly string[]): Promise<void> {
-  const { port, data, host, origin, limit } = readFlags(args)
+  const { port, data, host, origin, proxy, limit } = readFlags(args)
   const logger = pino(pino.destination({ fd: 2, sync: true }))
   const relay = await startRelay({
     port,
     data,
     host,
     logger,
+    proxies: proxy,
     limits: readLimits(limit),
     ...(origin ? { origins: origin } : {}),
     onFatal(error) {
@@ -71,6 +74,7 @@ function readFlags(args: readonly string[]): z.infer<typeof flags> {
         data: { type: 'string' },
         host: { type: 'string' },
         origin: { type: 'string', multiple: true },
+        proxy: { type: 'string', multiple: true },
         limit: { type: 'string', multiple: true }
       }
     })

@@ -58,6 +58,7 @@ const optionsShape = z.strictObject({
   host: z.string().min(1).default('127.0.0.1'),
   data: z.string().min(1),
   origins: z.array(z.url()).optional(),
+  proxies: z.array(z.union([z.ipv4(), z.ipv6()])).default([]),
   limits: limitsShape.prefault({}),
   clock: z.custom<() => number>(isFunction).default(() => Date.now),
   dice: z.custom<Dice>(isFunction).optional(),
@@ -74,6 +75,11 @@ export interface RelayOptions {
   readonly data: string
   /** The web origins that may connect; all when not given. Programs that send no Origin always may. */
   readonly origins?: readonly string[]
+  /**
+   * Addresses of the proxies in front, which end TLS: whose connections they bring they say in X-Forwarded-For, last. From any other address
+   * that header counts for nothing.
+   */
+  readonly proxies?: readonly string[]
   readonly limits?: Partial<RelayLimits>
   /** The time in ms since 1970. */
   readonly clock?: () => number

@@ -1,5 +1,15 @@
 /** Whose connections count together: an IPv4 address, or the 64 bits of IPv6 that one customer is given at least. */
-import { isIPv6 } from 'node:net'
+import { isIP, isIPv6 } from 'node:net'
+
+/**
+ * Behind a proxy that ends TLS all connections come from its address; it adds the one that it saw to what it was given, last.
+ * @param forwarded the values of X-Forwarded-For: only what a trusted proxy added counts, anyone can send the rest
+ * @returns null when the proxy named no address
+ */
+export function forwardedFor(forwarded: string | readonly string[] | undefined): string | null {
+  const added = [forwarded ?? []].flat().join(',').split(',').at(-1)?.trim() ?? ''
+  return isIP(added) ? added : null
+}
 
 /**
  * @param address as a socket tells it; undefined for one that is gone already

@@ -27,7 +27,7 @@ export interface Relay {
  * @throws z.ZodError for wrong options; StoreError ALREADY_OPEN, STORE_UNREADABLE; what `listen` and the disk say
  */
 export async function startRelay(options: RelayOptions): Promise<Relay> {
-  const { port, host, data, origins, limits, clock, ...given } = checkOptions(options)
+  const { port, host, data, origins, proxies, limits, clock, ...given } = checkOptions(options)
   const dice = given.dice ?? (bytes => new Uint8Array(randomBytes(bytes)))
   const logger = given.logger ?? pino({ level: 'silent' })
   const onFatal = given.onFatal ?? throwOutside
@@ -41,6 +41,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       host,
       port,
       origins,
+      proxies,
       limits,
       logger,
       connect: peer => core.connect(peer),

@@ -6,7 +6,6 @@
 import type { Socket } from 'node:net'
 import { limits, type RefusalCode } from '@lend/engine'
 import type { WebSocket } from 'ws'
-import { networkOf } from './network.ts'
 import type { Peer, SharedFrame } from './peer.ts'
 import { CHUNK_BYTES, Unfinished } from './unfinished.ts'
 
@@ -37,13 +36,14 @@ export class SocketPeer implements Peer {
   #marks: readonly [Moved, Moved] = [NOTHING, NOTHING]
 
   /**
+   * @param network see network.ts
    * @param onHeld hears by how many bytes `heldBytes` changes
    * @throws Error when this version of ws keeps the state of its messages elsewhere
    */
-  constructor(webSocket: WebSocket, socket: Socket, turn: Turn, onHeld: (bytes: number) => void) {
+  constructor(webSocket: WebSocket, socket: Socket, network: string, turn: Turn, onHeld: (bytes: number) => void) {
     this.#webSocket = webSocket
     this.#socket = socket
-    this.network = networkOf(socket.remoteAddress)
+    this.network = network
     this.#turn = turn
     this.#unfinished = new Unfinished(webSocket)
     this.#onHeld = onHeld

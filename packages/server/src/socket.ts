@@ -11,7 +11,7 @@ import type { Logger } from 'pino'
 import { RateLimiterMemory } from 'rate-limiter-flexible'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { RelayLimits } from './config.ts'
-import { networkOf } from './network.ts'
+import { forwardedFor, networkOf } from './network.ts'
 import type { Peer, Session } from './peer.ts'
 import { SocketPeer, Turn } from './socket-peer.ts'
 import { checkReceiver } from './unfinished.ts'
@@ -20,6 +20,7 @@ export interface EdgeOptions {
   readonly host: string
   readonly port: number
   readonly origins: readonly string[] | undefined
+  readonly proxies: readonly string[]
   readonly limits: RelayLimits
   readonly logger: Logger
   connect(peer: Peer): Session
@@ -110,18 +111,38 @@ export class SocketEdge {
 
   #count(socket: Socket): void {
     const network = networkOf(socket.remoteAddress)
+    this.#sockets++
+    socket.once('close', () => this.#sockets--)
+    const { connections, connectionsPerAddress } = this.#options.limits
+    // Whose connections a proxy brings is known at the upgrade.
+    const ofNetwork = this.#isProxy(network) ? 0 : this.#countIn(network, socket)
+    // Who is over a limit is told so at the upgrade; who does not even ask takes no more.
+    if (ofNetwork > 2 * connectionsPerAddress || this.#sockets > 2 * connections) socket.destroy()
+  }
+
+  /** @returns how many connections of this network there are now; until the socket is closed it is one of them */
+  #countIn(network: string, socket: Socket): number {
     const connections = (this.#byNetwork.get(network) ?? 0) + 1
     this.#byNetwork.set(network, connections)
-    this.#sockets++
     socket.once('close', () => {
-      this.#sockets--
       const left = (this.#byNetwork.get(network) ?? 1) - 1
       if (left > 0) this.#byNetwork.set(network, left)
       else this.#byNetwork.delete(network)
     })
-    // Who is over a limit is told so at the upgrade; who does not even ask takes no more.
-    const { connections: all, connectionsPerAddress } = this.#options.limits
-    if (connections > 2 * connectionsPerAddress || this.#sockets > 2 * all) socket.destroy()
+    return connections
+  }
+
+  #isProxy(network: string): boolean {
+    return this.#options.proxies.some(proxy => networkOf(proxy) === network)
+  }
+
+  /** Whose connection it is that asks, counted. */
+  #networkOf(request: IncomingMessage, socket: Socket): string {
+    const own = networkOf(socket.remoteAddress)
+    if (!this.#isProxy(own)) return own
+    const network = networkOf(forwardedFor(request.headers['x-forwarded-for']) ?? socket.remoteAddress)
+    this.#countIn(network, socket)
+    return network
   }
 
   async #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
@@ -131,7 +152,7 @@ export class SocketEdge {
     if (origins && origin !== undefined && !origins.includes(origin)) {
       return deny(socket, '403 Forbidden', 'FOREIGN_ORIGIN', 'pages of this origin may not connect to this relay')
     }
-    const network = networkOf(socket.remoteAddress)
+    const network = this.#networkOf(request, socket)
     if ((this.#byNetwork.get(network) ?? 0) > bounds.connectionsPerAddress) {
       const sentence = `this address has ${bounds.connectionsPerAddress} connections already; close some`
       return deny(socket, '429 Too Many Requests', 'LIMIT_CONNECTIONS', sentence)
@@ -145,12 +166,12 @@ export class SocketEdge {
     } catch {
       return deny(socket, '429 Too Many Requests', 'RATE_LIMITED', 'too many handshakes of this address; wait a minute')
     }
-    this.#webSockets.handleUpgrade(request, socket, head, webSocket => this.#accept(webSocket, socket))
+    this.#webSockets.handleUpgrade(request, socket, head, webSocket => this.#accept(webSocket, socket, network))
   }
 
-  #accept(webSocket: WebSocket, socket: Socket): void {
+  #accept(webSocket: WebSocket, socket: Socket, network: string): void {
     socket.setNoDelay(true)
-    const peer = new SocketPeer(webSocket, socket, this.#turn, bytes => this.#hold(peer, bytes))
+    const peer = new SocketPeer(webSocket, socket, network, this.#turn, bytes => this.#hold(peer, bytes))
     const session = this.#options.connect(peer)
     this.#sessions.set(peer, session)
     webSocket.on('message', (data, isBinary) => {
