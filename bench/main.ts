@@ -28,11 +28,12 @@ import { machine } from './part.ts'
 import type { Measure, Question, Setup } from './question.ts'
 import { fanOut } from './questions/fan-out.ts'
 import { ingest } from './questions/ingest.ts'
+import { library } from './questions/library.ts'
 import { memory } from './questions/memory.ts'
 import { removal } from './questions/removal.ts'
 import { tablesOf } from './report.ts'
 
-const QUESTIONS: readonly Question[] = [fanOut, ingest, memory, removal]
+const QUESTIONS: readonly Question[] = [fanOut, ingest, memory, removal, library]
 const RESULTS = join(import.meta.dirname, 'results')
 const PICTURES = join(import.meta.dirname, '../docs/pictures')
 

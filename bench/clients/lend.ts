@@ -74,14 +74,9 @@ export class LightClient {
     const { invite, cursor = null } = o
     if (!this.#nonces) throw new Error('follow after the handshake')
     const peek = invite ? { id: invite.id, signature: signPeek(suite, invite, log, this.#nonces) } : null
-    const following = this.served(log)
+    const following = new Promise<Following>(done => this.#following.set(hex(log), done))
     this.send({ type: 'follow', log, cursor, head: null, invite: peek, accountProof: [] })
     return following
-  }
-
-  /** The next time that it is served, as a member or anew. */
-  served(log: LogId): Promise<Following> {
-    return new Promise(done => this.#following.set(hex(log), done))
   }
 
   append(log: LogId, incarnation: Incarnation, entries: readonly Uint8Array[]): void {
@@ -154,9 +149,11 @@ export class Joiners {
     }
     const entry = this.#author(joiner)
     client.listener = {}
-    const served = client.served(this.#log)
+    const joined = client.acked(this.#log, 1)
     client.append(this.#log, incarnation, [entry])
-    await served
+    await joined
+    client.listener = {}
+    await client.follow(this.#log)
     this.#fold(entry)
     return client
   }

@@ -7,6 +7,7 @@ import { cp, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promis
 import { join } from 'node:path'
 import { type Account, type LentShare, pairDevice, type Share } from '@lend/client'
 import { concat, hex, type LogId, logId } from '@lend/engine'
+import { type LogStore, openLevelStore, StoreCorrupt } from '@lend/server'
 import { suite as describe } from 'uvu'
 import * as assert from 'uvu/assert'
 import { openDatabase } from '../../packages/server/src/store/level-store.ts'
@@ -466,6 +467,41 @@ tail(
     assert.is(ana.sharedWithMe.length, 2)
     await edit(sound, 'three')
     await reads(toSound, ['one', 'two', 'three'])
+  })
+)
+
+tail(
+  'an edit that came while its log was damaged is there when the relay is whole again, without a new start',
+  household(async house => {
+    let isDamaged = false
+    const open = async (): Promise<LogStore> => {
+      const store = await openLevelStore({ path: join(house.relayFolder, 'store'), dice: nodeWorld.dice })
+      return {
+        append(log, entries, expected) {
+          if (isDamaged) throw new StoreCorrupt(log, 'a record is damaged')
+          return store.append(log, entries, expected)
+        },
+        read: (...o) => store.read(...o),
+        forget: (...o) => store.forget(...o),
+        drop: (...o) => store.drop(...o),
+        head: (...o) => store.head(...o),
+        close: () => store.close()
+      }
+    }
+    await house.stopRelay()
+    await house.startRelay({ store: await open() })
+    const maya = await house.person('maya')
+    const share = await lent(maya)
+    isDamaged = true
+    const told = event(share, 'refused')
+    edits(share).push(['two'])
+    assert.is((await told).code, 'STORE_CORRUPT')
+    await house.stopRelay()
+    isDamaged = false
+    await house.startRelay({ store: await open() })
+    await synced(share)
+    const ana = await follow(share, await house.person('ana'))
+    assert.equal(edits(ana).toArray(), ['one', 'two'])
   })
 )
 

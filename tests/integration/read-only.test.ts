@@ -1,4 +1,4 @@
-/** Only the owner writes: not a member, not with a client of its own making, not with a relay's help. Point 5 of issue 2. */
+/** Only the owner writes: not a member, not with a client of its own making, not with a relay's help. */
 import { existsSync } from 'node:fs'
 import { ReadOnlyError, type Share } from '@lend/client'
 import {

@@ -1,4 +1,4 @@
-/** Taking back is one act: what is gone, how soon, and from where. Point 3 of issue 2. */
+/** Taking back is one act: what is gone, how soon, and from where. */
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { cp, readdir, readFile, rm } from 'node:fs/promises'

@@ -1,4 +1,4 @@
-/** What a person who was taken out can still try, and every other way in which a share ends. Point 4 of issue 2. */
+/** What a person who was taken out can still try, and every other way in which a share ends. */
 import { existsSync } from 'node:fs'
 import { cp, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'

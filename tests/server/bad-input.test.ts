@@ -80,7 +80,6 @@ const ELSEWHERE: Partial<Record<RefusalCode, { readonly why: string; readonly te
   STALLED: { why: 'its socket takes nothing, so it is cut without a word', tested: true },
   NO_LOG: { why: 'who has no standing in a log is told NO_ACCESS, whether it exists or not', tested: true },
   HEAD_AFTER: { why: 'for readers: at the relay every entry comes last', tested: true },
-  WAIT_FOR_OWNER: { why: 'nobody says it: the standing `waiting` tells a member', tested: false },
   PLAN_NEEDED: { why: 'nobody says it yet: this relay knows no plans', tested: false }
 }
 

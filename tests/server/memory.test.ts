@@ -67,6 +67,7 @@ memory('what a paused reader has not taken stays on disk, and it gets all of it 
     const joining = share.join(account, keys)
     await client.appended(share.log, life, joining)
     share.take(joining)
+    await client.followed(share.log)
     readers.push(client)
   }
   const [bob, cleo] = readers

@@ -1,7 +1,7 @@
 /** Which addresses count as one. */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { networkOf } from '../../packages/server/src/network.ts'
+import { isSameAddress, networkOf } from '../../packages/server/src/network.ts'
 
 const networkTest = suite('network')
 
@@ -24,6 +24,20 @@ networkTest('the addresses of 64 bits of IPv6 are one network, those of the next
     ['::', '0:0:0:0']
   ] as const) {
     assert.is(networkOf(address), network, address)
+  }
+})
+
+networkTest('an address is the same however it is written, and another one beside it is not', () => {
+  for (const [a, b] of [
+    ['203.0.113.7', '::ffff:203.0.113.7'],
+    ['2001:db8::1', '2001:DB8:0:0:0:0:0:1'],
+    ['127.0.0.1', '127.0.0.1']
+  ] as const) {
+    assert.ok(isSameAddress(a, b), `${a} ${b}`)
+    assert.ok(isSameAddress(b, a), `${b} ${a}`)
+  }
+  for (const other of ['2001:db8::2', '203.0.113.7', 'nonsense', undefined]) {
+    assert.not.ok(isSameAddress('2001:db8::1', other), other)
   }
 })
 

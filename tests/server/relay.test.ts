@@ -263,6 +263,24 @@ relayTest(
   }
 )
 
+relayTest(
+  'what a library says counts also while it is asked for itself, from the first moment after a start',
+  async () => {
+    const world = await newWorld()
+    const bob = makeAccount('Bob')
+    const library = logId(bob.account)
+    const before = await connectRaw(world.relay.url, bob.device)
+    const life = incarnation(decodeHead(await before.appended(library, UNSEEN, bob.create)).incarnation.slice())
+    await before.appended(library, life, accessEntry(library, bob.create.id, bob.device, { type: 'leave' }))
+    await world.restart()
+    const client = await connectRaw(world.relay.url, bob.device)
+    const share = makeShare(bob, world.relay.key)
+    client.follow(library)
+    client.append(share.log, UNSEEN, share.create)
+    assert.is((await client.refused(share.log)).code, 'DEVICE_REMOVED')
+  }
+)
+
 relayTest('a stopped share keeps its access entries and nothing else', async () => {
   const world = await newWorld()
   const { share, owner, life } = world

@@ -84,7 +84,7 @@ export async function newMember(world: World): Promise<{ bob: RawAccount; client
   const joining = share.join(bob, keys)
   await client.appended(share.log, life, joining)
   share.take(joining)
-  const following = await client.take('following', share.log)
+  const following = await client.followed(share.log)
   assert.is(following.standing, 'member')
   await client.readTo(share.log, decodeHead(following.head).seq)
   return { bob, client }

@@ -2,12 +2,12 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { limits } from '@lend/engine'
 import { Level } from 'level'
 import WebSocket from 'ws'
 import { codeOf, diskError } from './disk/disk-error.ts'
 import type { Database, Disk, Socket, SocketEvents, World } from './world.ts'
 
-const FRAME_BYTES_MAX = 16 * 1024 * 1024
 const DIAL_MS_MAX = 10_000
 
 export const world: World = {
@@ -25,7 +25,7 @@ export const world: World = {
 function connect(url: string, events: SocketEvents): Socket {
   const socket = new WebSocket(url, {
     perMessageDeflate: false,
-    maxPayload: FRAME_BYTES_MAX,
+    maxPayload: limits.FRAME_BYTES_MAX,
     handshakeTimeout: DIAL_MS_MAX
   })
   socket.binaryType = 'nodebuffer'

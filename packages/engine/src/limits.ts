@@ -10,7 +10,7 @@ export const UPDATE_BYTES_MAX = 256 * 1024
 export const SNAPSHOT_BYTES_MAX = 8 * 1024 * 1024
 /** Devices whose entries one snapshot may cover; an owner account has far fewer. */
 export const COVERS_MAX = 1024
-/** Payload bytes of one access entry: a rotation for ACCOUNT_MEMBERS_MAX members with room for proofs. */
+/** Payload bytes of one access entry: a rotation for MEMBERS_MAX members with room for proofs. */
 export const ACCESS_BYTES_MAX = 1024 * 1024
 /** Bytes of one frame: the largest entry with its frame around it. */
 export const FRAME_BYTES_MAX = SNAPSHOT_BYTES_MAX + 128 * 1024

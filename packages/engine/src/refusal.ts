@@ -27,7 +27,6 @@ export const REFUSALS = {
   RELAY_CLOSING: [23, 'later'],
   STORE_CORRUPT: [24, 'later'],
   INCARNATION: [25, 'later'],
-  WAIT_FOR_OWNER: [26, 'later'],
   BAD_RECEIPT: [27, 'no'],
   STALLED: [28, 'later'],
   PLAN_NEEDED: [29, 'after-change'],

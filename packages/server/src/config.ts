@@ -34,7 +34,7 @@ const limitsShape = z.strictObject({
   logKeptBytes: count.default(64 * 1024 * 1024),
   /** Logs that stay folded in memory while nobody uses them. */
   idleLogs: z.number().int().min(0).default(256),
-  /** Reads of the store at once: each holds a page in memory. */
+  /** Readers that read the store at once, and likewise logs that are folded: each holds a page in memory. */
   readsAtOnce: count.default(64),
   /** Receipts of one log that wait for its owner. */
   receiptsPerLog: count.default(1024),

@@ -50,7 +50,6 @@ export class Connection implements Requester, Session {
   readonly #front: Front
   readonly #peer: Peer
   readonly #session: RelaySession
-  readonly #sinceMs: number
   /** Bytes that requests hold which are not dealt with yet. */
   #pendingBytes = 0
   #lastProved: Proved | null = null
@@ -64,12 +63,11 @@ export class Connection implements Requester, Session {
   constructor(front: Front, peer: Peer) {
     this.#front = front
     this.#peer = peer
-    this.#sinceMs = front.host.now()
     const { suite, dice, limits } = front.host
     const { pingMs, stalledMs, bytesPerSecondMin } = limits
     this.#coming = new Pace({ windowMs: pingMs, bytesPerSecondMin })
     this.#going = new Pace({ windowMs: stalledMs, bytesPerSecondMin })
-    this.#session = new RelaySession({ suite, keys: front.keys.signing, dice, nowMs: this.#sinceMs })
+    this.#session = new RelaySession({ suite, keys: front.keys.signing, dice, nowMs: front.host.now() })
   }
 
   get isOpen(): boolean {
@@ -163,13 +161,10 @@ export class Connection implements Requester, Session {
 
   tick(nowMs: number): void {
     const { handshakeMs, stalledMs, pingMs } = this.#front.host.limits
-    const { state } = this.#session
-    if (state === 'greeting' || state === 'proving') {
-      if (nowMs - this.#sinceMs >= handshakeMs) {
-        this.close(refuse('HANDSHAKE_SLOW', `handshake: not done within ${handshakeMs} ms; connect again`))
-      }
-      return
-    }
+    const late = this.#session.tick(nowMs, handshakeMs)
+    if (late.length > 0) this.#front.host.metrics.sessionsRefused++
+    this.#act(late, 0)
+    if (!this.#lastProved) return
     const { bufferedBytes, takenBytes, unfinishedBytes } = this.#peer
     if (bufferedBytes === 0) this.#going.rest()
     else if (this.#going.isSlow(takenBytes, nowMs)) {

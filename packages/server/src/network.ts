@@ -1,5 +1,5 @@
 /** Whose connections count together: an IPv4 address, or the 64 bits of IPv6 that one customer is given at least. */
-import { isIP, isIPv6 } from 'node:net'
+import { BlockList, isIP, isIPv6 } from 'node:net'
 
 /**
  * Behind a proxy that ends TLS all connections come from its address; it adds the one that it saw to what it was given, last.
@@ -9,6 +9,14 @@ import { isIP, isIPv6 } from 'node:net'
 export function forwardedFor(forwarded: string | readonly string[] | undefined): string | null {
   const added = [forwarded ?? []].flat().join(',').split(',').at(-1)?.trim() ?? ''
   return isIP(added) ? added : null
+}
+
+/** However it is written: `2001:db8::1` is `2001:DB8:0:0:0:0:0:1`, and `::ffff:203.0.113.7` is `203.0.113.7`. */
+export function isSameAddress(a: string, b: string | undefined): boolean {
+  if (!isIP(a) || b === undefined || !isIP(b)) return false
+  const only = new BlockList()
+  only.addAddress(a, isIPv6(a) ? 'ipv6' : 'ipv4')
+  return only.check(b, isIPv6(b) ? 'ipv6' : 'ipv4')
 }
 
 /**

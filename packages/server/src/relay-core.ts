@@ -10,6 +10,7 @@ import {
   type LogId,
   logId,
   Refusal,
+  refuse,
   type Suite
 } from '@lend/engine'
 import { type Logger, pino } from 'pino'
@@ -66,6 +67,7 @@ export class RelayCore implements Front {
       metrics: this.#metrics,
       headKey: o.keys.headKey,
       slots: new Slots(limits.readsAtOnce),
+      folds: new Slots(limits.readsAtOnce),
       turns: new Turns(o.nextTurn),
       creations: new Creations(limits),
       inUse: new InUse(),
@@ -139,11 +141,13 @@ export class RelayCore implements Front {
     }
   }
 
-  async #libraryOf(account: AccountId): Promise<AccessHistory | null> {
+  /** @throws Refusal STORE_CORRUPT: of an account whose library is damaged nobody can say which devices it has */
+  async #libraryOf(account: AccountId): Promise<AccessHistory> {
     const log = this.logOf(logId(account))
     const library = await log.peek()
     if (log.isIdle) this.#keepIdle(log)
-    return library?.state.access ?? null
+    if (library) return library.state.access
+    throw refuse('STORE_CORRUPT', 'the library of this account is damaged at its relay: ask its operator to restore it')
   }
 }
 

@@ -25,6 +25,9 @@ export class SocketPeer implements Peer {
   readonly #onHeld: (bytes: number) => void
   #isProved = false
   #isAlive = true
+  /** Since something was heard: probes without an answer, and how much had been taken then. */
+  #silentProbes = 0
+  #takenAtWord = 0
   #takes = true
   #rests = false
   #turnFrames = 0
@@ -116,6 +119,8 @@ export class SocketPeer implements Peer {
   /** A control frame, or a whole message. */
   heard(): void {
     this.#isAlive = true
+    this.#silentProbes = 0
+    this.#takenAtWord = this.takenBytes
     this.#turnFrames++
     this.#unfinished.end()
   }
@@ -142,12 +147,14 @@ export class SocketPeer implements Peer {
 
   /**
    * Who has not answered the last probe is gone. A pong would wait behind what is on its way, which has a pace to keep
-   * instead; and whom we don't listen to can't give any.
+   * instead; and whom we don't listen to can't give any. What the system took of us may be on its way still, megabytes of it.
+   * @param bytes that must have arrived between two probes
    */
-  probe(): void {
+  probe(bytes: number): void {
     if (!this.isOpen) return
+    const mayArriveYet = this.takenBytes - this.#takenAtWord > CHUNK_BYTES + ++this.#silentProbes * bytes
     if (!this.#takes || this.unfinishedBytes > 0 || this.bufferedBytes > 0) this.#isAlive = true
-    else if (!this.#isAlive) this.terminate()
+    else if (!this.#isAlive && !mayArriveYet) this.terminate()
     else {
       this.#isAlive = false
       this.#webSocket.ping()

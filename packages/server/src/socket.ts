@@ -11,7 +11,7 @@ import type { Logger } from 'pino'
 import { RateLimiterMemory } from 'rate-limiter-flexible'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { RelayLimits } from './config.ts'
-import { forwardedFor, networkOf } from './network.ts'
+import { forwardedFor, isSameAddress, networkOf } from './network.ts'
 import type { Peer, Session } from './peer.ts'
 import { SocketPeer, Turn } from './socket-peer.ts'
 import { checkReceiver } from './unfinished.ts'
@@ -115,7 +115,7 @@ export class SocketEdge {
     socket.once('close', () => this.#sockets--)
     const { connections, connectionsPerAddress } = this.#options.limits
     // Whose connections a proxy brings is known at the upgrade.
-    const ofNetwork = this.#isProxy(network) ? 0 : this.#countIn(network, socket)
+    const ofNetwork = this.#isProxy(socket) ? 0 : this.#countIn(network, socket)
     // Who is over a limit is told so at the upgrade; who does not even ask takes no more.
     if (ofNetwork > 2 * connectionsPerAddress || this.#sockets > 2 * connections) socket.destroy()
   }
@@ -132,14 +132,13 @@ export class SocketEdge {
     return connections
   }
 
-  #isProxy(network: string): boolean {
-    return this.#options.proxies.some(proxy => networkOf(proxy) === network)
+  #isProxy({ remoteAddress }: Socket): boolean {
+    return this.#options.proxies.some(proxy => isSameAddress(proxy, remoteAddress))
   }
 
   /** Whose connection it is that asks, counted. */
   #networkOf(request: IncomingMessage, socket: Socket): string {
-    const own = networkOf(socket.remoteAddress)
-    if (!this.#isProxy(own)) return own
+    if (!this.#isProxy(socket)) return networkOf(socket.remoteAddress)
     const network = networkOf(forwardedFor(request.headers['x-forwarded-for']) ?? socket.remoteAddress)
     this.#countIn(network, socket)
     return network
@@ -226,7 +225,8 @@ export class SocketEdge {
   }
 
   #probe(): void {
-    for (const peer of this.#sessions.keys()) peer.probe()
+    const { pingMs, bytesPerSecondMin } = this.#options.limits
+    for (const peer of this.#sessions.keys()) peer.probe((pingMs * bytesPerSecondMin) / 1000)
   }
 }
 

@@ -22,7 +22,8 @@ export function markWipe(disk: Disk, log: string, why: Uint8Array): Promise<void
 
 /** After the marker is durable and the replica's database is closed. */
 export async function destroyReplica(disk: Disk, log: string): Promise<void> {
-  await disk.destroyFile(replicaKeyFile(log))
+  // A key that was being written when the process was killed opens the replica's next database.
+  for (const key of [replicaKeyFile(log), `${replicaKeyFile(log)}.new`]) await disk.destroyFile(key)
   for (const name of await databasesOf(disk, replicaName(log))) await disk.destroyDatabase(name)
 }
 

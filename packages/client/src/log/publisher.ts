@@ -371,10 +371,15 @@ export class Publisher<L extends AccessList> {
         break
       case 'RATE_LIMITED':
       case 'LIMIT_STORAGE':
+      case 'STORE_CORRUPT':
         this.#o.refused(new LendError(refusal.code, refusal.message, { retry: 'later' }))
         this.#pauseFor(refusal.retryAfterMs ?? RETRY_MS)
         return 'none'
       default:
+        if (refusal.retry === 'later') {
+          this.#pauseFor(refusal.retryAfterMs ?? RETRY_MS)
+          return 'none'
+        }
         this.#o.failed(new LendError('BAD_UPDATE', `the relay refused an edit: ${refusal.message}`, { cause: refusal }))
         return 'none'
     }

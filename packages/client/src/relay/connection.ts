@@ -12,6 +12,7 @@ import {
   type Frame,
   hex,
   type LogId,
+  limits,
   type Nonces,
   type Suite
 } from '@lend/engine'
@@ -43,7 +44,6 @@ type State =
 const WAIT_MS_FIRST = 250
 const WAIT_MS_MAX = 30_000
 const WAIT_MS_AFTER_RESTART = 5_000
-const PING_MS = 20_000
 /** In which something must come after a ping, once the network has taken it. */
 const PONG_MS_MAX = 15_000
 /** A ping waits behind what was sent before it: on the slowest line that is used, so long. */
@@ -60,6 +60,8 @@ export class RelayConnection {
   #relayKey: Uint8Array | null
   #state: State = { state: 'resting' }
   #failures = 0
+  /** Bytes that were sent since the relay said something: what may still be on its way, as far as one can know. */
+  #unanswered = 0
   #stopPing: Stop | null = null
   #trouble: Trouble | null = null
 
@@ -128,7 +130,9 @@ export class RelayConnection {
 
   send(frame: Frame): boolean {
     if (this.#state.state !== 'open') return false
-    this.#state.socket.send(encodeFrame(frame))
+    const bytes = encodeFrame(frame)
+    this.#unanswered += bytes.length
+    this.#state.socket.send(bytes)
     return true
   }
 
@@ -149,7 +153,10 @@ export class RelayConnection {
     })
     const socket: Socket = this.#world.connect(this.url, {
       open: () => this.#run(socket, session, session.start()),
-      message: bytes => this.#run(socket, session, session.receive(bytes)),
+      message: bytes => {
+        this.#unanswered = socket.bufferedBytes
+        this.#run(socket, session, session.receive(bytes))
+      },
       close: () => this.#lost(socket)
     })
     this.#become({ state: 'dialing', socket, session, nonces: null })
@@ -195,10 +202,11 @@ export class RelayConnection {
   /** A connection that died without a word is noticed: a ping is sent, and nothing comes. */
   #ping(socket: Socket): void {
     this.#stopPing?.()
-    this.#stopPing = this.#world.timer(PING_MS, () => {
+    this.#stopPing = this.#world.timer(limits.PING_MS, () => {
       const { receivedBytes, bufferedBytes } = socket
+      const before = Math.max(bufferedBytes, this.#unanswered)
       this.send({ type: 'ping' })
-      const waitMs = PONG_MS_MAX + (1000 * bufferedBytes) / BYTES_PER_SECOND_MIN
+      const waitMs = PONG_MS_MAX + (1000 * before) / BYTES_PER_SECOND_MIN
       this.#stopPing = this.#world.timer(waitMs, () => {
         if (socket.receivedBytes > receivedBytes) this.#ping(socket)
         else this.#drop(socket)

@@ -2,7 +2,7 @@
  * What a copy of an item lacks: the update that a share publishes so that its copy says what the library's item says.
  * It comes from state and not from the item's updates: those carry what was overwritten or deleted before, and so does
  * the state of a document on which an UndoManager is held. What a collecting copy emits after the difference was applied
- * to it does not. Source: DESIGN.md section 4, Selecting copies.
+ * to it does not.
  */
 import * as Y from 'yjs'
 import { applyEntry } from './apply.ts'

@@ -137,8 +137,3 @@ export function decodeEntry(suite: Suite, bytes: Uint8Array): Entry {
   const id = entryId(suite.hash('entry id', header, payloadHash, signature))
   return { id, bytes, header, payload, signature, payloadHash, kind, log, author, document, ctr, epoch, accessHead }
 }
-
-/** How many bytes the entry at the start of `bytes` takes, by its header. */
-export function entryBytes(payloadBytes: number): number {
-  return HEADER_BYTES + payloadBytes + SIGNATURE_BYTES
-}

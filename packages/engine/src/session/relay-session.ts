@@ -83,12 +83,15 @@ export class RelaySession {
     }
   }
 
-  /** To be called now and then: a stranger has HANDSHAKE_MS_MAX to prove its device. */
-  tick(nowMs: number): RelayEffect[] {
+  /**
+   * To be called now and then: a stranger has its time to prove its device.
+   * @param handshakeMs how long, HANDSHAKE_MS_MAX unless the operator says otherwise
+   */
+  tick(nowMs: number, handshakeMs = HANDSHAKE_MS_MAX): RelayEffect[] {
     const state = this.#state
     if (state.state !== 'greeting' && state.state !== 'proving') return []
-    if (nowMs - state.sinceMs < HANDSHAKE_MS_MAX) return []
-    return this.close(refuse('HANDSHAKE_SLOW', `handshake: not done within ${HANDSHAKE_MS_MAX} ms; connect again`))
+    if (nowMs - state.sinceMs < handshakeMs) return []
+    return this.close(refuse('HANDSHAKE_SLOW', `handshake: not done within ${handshakeMs} ms; connect again`))
   }
 
   close(refusal: Refusal): RelayEffect[] {

@@ -122,7 +122,7 @@ async function contradiction(
   // What is wrong with it in itself, `step` says.
   if (folded instanceof Refusal || !(folded.devices.has(author) || known)) return null
   const library = await host.libraryOf(proof.account)
-  if (library?.list?.kind !== 'library') return null
+  if (library.list?.kind !== 'library') return null
   if (library.list.gone.has(author)) {
     return refuse('DEVICE_REMOVED', 'entry: its author is no device of its account any more')
   }

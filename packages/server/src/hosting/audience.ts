@@ -169,7 +169,9 @@ export class Audience implements Followed {
       const record = folded.state.access.records[folded.state.access.indexOf(seat.ended) ?? -1]
       if (follower.reading instanceof Reader) follower.reading.finish(record?.seq ?? 0)
       this.leave(follower.requester)
-    } else if (was.is === 'invited' && seat.is !== 'served') {
+    } else if (was.is === 'invited' && seat.is === 'served') {
+      // It sees itself in the list. Documents are for who follows with a replica to keep them in.
+    } else if (was.is === 'invited') {
       const refusal = inviteOf(folded.list, follower.claim, folded.nowMs())
       this.#refuse(follower, refusal instanceof Refusal ? refusal : noAccess())
     } else {

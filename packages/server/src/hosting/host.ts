@@ -34,6 +34,8 @@ export interface Host {
   readonly headKey: Uint8Array
   /** Reads of the store at once, over all logs and readers. */
   readonly slots: Slots
+  /** Logs that are folded at once: they don't wait for readers. */
+  readonly folds: Slots
   /** The event loop, which all logs share. */
   readonly turns: Turns
   readonly creations: Creations
@@ -42,8 +44,8 @@ export interface Host {
   now(): number
   /** The store as a whole can't be used any more: the process must end. */
   fatal(error: Error): void
-  /** An account's own log, when this relay has it too. */
-  libraryOf(account: AccountId): Promise<AccessHistory | null>
+  /** An account's own log, without entries when this relay does not have it. @throws Refusal STORE_CORRUPT */
+  libraryOf(account: AccountId): Promise<AccessHistory>
 }
 
 /** An open session as a log sees it. */

@@ -78,9 +78,12 @@ export class HostedLog implements Stage {
     await this.#working
   }
 
-  /** The access list as it stands durably; null when there is none. Only for a log that nobody writes to in between. */
+  /**
+   * The fold as it stands, also while something is asked of this log; null when it is damaged. What it says may be on its way
+   * to the disk yet.
+   */
   async peek(): Promise<FoldedLog | null> {
-    if (this.#state.state === 'cold' && this.#working === null) await this.#fold(this)
+    if (this.#state.state === 'cold') await this.#fold(this)
     return this.#state.state === 'folded' ? this.#state.folded : null
   }
 
@@ -162,7 +165,7 @@ export class HostedLog implements Stage {
 
   async #load(lane: object): Promise<boolean> {
     try {
-      const folded = await this.host.slots.run(() => FoldedLog.load(this.host, this.log, lane))
+      const folded = await this.host.folds.run(() => FoldedLog.load(this.host, this.log, lane))
       const receipts = await ReceiptBox.load(this.host, this.log)
       this.#state = { state: 'folded', folded, receipts }
       return true

@@ -6,7 +6,7 @@
  *           | 0 | 2 | incarnation(16)                                  an owner device has been there
  *
  * Entries begin with their version, which is never 0. A mark takes a seq, is sent to nobody, and leaves the running hash
- * as it is. Source: DESIGN.md, 5, Lost tail.
+ * as it is. Source: docs/PROTOCOL.md, Incarnations and the lost tail.
  *
  *   first life → awaiting owner ⇄ owner was there
  */

@@ -1,6 +1,6 @@
 /**
  * What a device gets of a log: the one place where the relay decides, at a follow and again after each access entry.
- * Pure: list and claim in, seat out. Source: DESIGN.md, 3.2 and 5.
+ * Pure: list and claim in, seat out. Source: docs/PROTOCOL.md, Sessions.
  */
 import {
   type AccessList,

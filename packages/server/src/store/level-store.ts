@@ -5,7 +5,7 @@
  *     meta   := version(1) ‖ incarnation(16) ‖ head(8) ‖ records(8) ‖ bytes(8) ‖ digest(16) ‖ checksum(16)
  *     record := version(1) ‖ timeMs(8) ‖ runningHash(32) ‖ bytes(n) ‖ checksum(16)
  *
- * LevelDB drops records silently when a file is damaged, and returns flipped bytes as if they were sound (FACTS.md). So
+ * LevelDB drops records silently when a file is damaged, and returns flipped bytes as if they were sound. So
  * a checksum covers the value and its key, for records also the incarnation (a record of the log's former life must not
  * stand in for one of this), and the meta record counts what the log holds. The digest is the XOR of all checksums: a
  * count alone misses one damaged block that held a `forget` and an `append` of records of the same size, which the padding
