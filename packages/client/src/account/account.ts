@@ -6,6 +6,7 @@ import { type AccountId, LendError, limits, loadSuite, selfTestGuard } from '@le
 import { asLendError } from '../disk/disk-error.ts'
 import { Emitter } from '../emitter.ts'
 import { type Item, type Library, OpenLibrary } from '../library/library.ts'
+import type { IndexPart } from '../library/library-index.ts'
 import { LibraryLog } from '../library/library-log.ts'
 import { type Status, sameStatus } from '../log/status.ts'
 import { isRelayUrl } from '../relay/relay-url.ts'
@@ -181,11 +182,9 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
       created: seeds.created,
       name: seeds.name,
       listener: {
-        indexed: then(account => {
-          account.#all.indexed()
-          account.#forgetPhrase()
-          account.emit('change', undefined)
-        }),
+        indexed: parts => {
+          if (opened) opened.#indexed(parts)
+        },
         rekeyed: then(account => account.#all.rekeyed()),
         ended: then(account => void account.#leave('device-removed'))
       }
@@ -393,6 +392,12 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
 
   #assertOpen(): void {
     if (this.#closed) throw new LendError('CLOSED', 'the account was closed')
+  }
+
+  #indexed(parts: ReadonlySet<IndexPart>): void {
+    this.#all.indexed(parts)
+    this.#forgetPhrase()
+    this.emit('change', undefined)
   }
 
   /** Confirmed here before this was cut off, or on another device. */

@@ -17,6 +17,7 @@ import type * as Y from 'yjs'
 import { asLendError } from '../disk/disk-error.ts'
 import { destroyReplica } from '../disk/wipe.ts'
 import type { Joined } from '../joining/join.ts'
+import type { IndexPart } from '../library/library-index.ts'
 import type { EndReason } from '../log/status.ts'
 import { AbsentLentShare, AbsentOwnedShare } from '../share/absent-share.ts'
 import { type End, LentShareOpen } from '../share/lent-share.ts'
@@ -153,9 +154,10 @@ export class Shares {
     }
   }
 
-  /** The account's list has changed, here or on another device. */
-  indexed(): void {
+  /** These records of the account have changed, here or on another device. */
+  indexed(parts: ReadonlySet<IndexPart>): void {
     this.#listing.follow()
+    if (parts.has('notes') || parts.has('receipts')) for (const share of this.owned) share.noted()
   }
 
   /** The account has other devices or keys than before: every share hears of it. */

@@ -58,6 +58,8 @@ export class AbsentOwnedShare extends AbsentShare implements Share {
     this.leaseMs = leaseMs
   }
 
+  noted(): void {}
+
   rename(): Promise<void> {
     return this.rejects()
   }

@@ -5,7 +5,6 @@ import {
   hex,
   inviteId,
   inviteKeys,
-  invitesVoidedBy,
   LendError,
   limits,
   type Preview,
@@ -55,6 +54,8 @@ export class OwnedShare extends OpenShare implements Share {
   readonly #selecting: Selecting
   #members: readonly Member[] = []
   #invites: readonly Invite[] = []
+  /** What the account noted, as it was when they were made. */
+  #viewedNotes = ''
   #stopTimer: (() => void) | null = null
   readonly #device: DeviceKeys
   /** Number of an intent → when this process first saw it. */
@@ -212,9 +213,9 @@ export class OwnedShare extends OpenShare implements Share {
     this.#open()
     const { list } = this.replica
     if (list && !list.members.has(hex(who.account))) return { voided: [] }
-    const dead = new Set(list ? invitesVoidedBy(list, [who.account]).map(invite => hex(invite.id)) : [])
+    const lived = new Set(this.#invites.flatMap(({ id, state }) => (isAlive(state) ? [id] : [])))
     await this.#want({ type: 'remove', account: who.account, reason: 'removed' })
-    return { voided: this.#invites.filter(invite => dead.has(invite.id)) }
+    return { voided: this.#invites.filter(({ id, state }) => lived.has(id) && state === 'void') }
   }
 
   async limit(who: Member, until: Date | null): Promise<void> {
@@ -286,7 +287,7 @@ export class OwnedShare extends OpenShare implements Share {
 
   /** What the account keeps of this share has changed, maybe on another device. */
   noted(): void {
-    this.#view()
+    if (this.#notesAsOne() !== this.#viewedNotes) this.#view()
   }
 
   heard(): void {}
@@ -360,8 +361,16 @@ export class OwnedShare extends OpenShare implements Share {
     })
   }
 
+  /** Notes and receipts in one word. */
+  #notesAsOne(): string {
+    const notes = [...this.#desk.notes()].map(([invite, { name }]) => [invite, name])
+    const receipts = [...this.#desk.receipts()].map(([device, { accessHead }]) => [device, accessHead])
+    return JSON.stringify([notes, receipts])
+  }
+
   #view(): void {
     const { list } = this.replica
+    this.#viewedNotes = this.#notesAsOne()
     const nowMs = this.replica.world.now()
     for (const { n } of this.#intents.all) if (!this.#wantedMs.has(n)) this.#wantedMs.set(n, nowMs)
     const context: ViewContext = {
@@ -401,6 +410,10 @@ export function checkText(what: string, text: string, bytesMax: number): void {
 
 export function badField(why: string): LendError {
   return new LendError('BAD_FIELD', why, { retry: 'after-change' })
+}
+
+function isAlive(state: Invite['state']): boolean {
+  return state === 'open' || state === 'pending'
 }
 
 /** How many items of what kind. */

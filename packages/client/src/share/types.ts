@@ -71,7 +71,10 @@ export interface Share extends ShareBase {
   /** Takes items back: their copies go from every member's device. Resolves when it is saved here. @throws LendError STOPPED, CLOSED */
   unselect(...items: Item[]): Promise<void>
   invite(o?: InviteOptions): Promise<Invite>
-  /** Takes a member out; `voided` are the open invites that die with it. */
+  /**
+   * Takes a member out; `voided` are the invites that die by it, of those that were `open` or `pending`: all that are for
+   * anyone, and those that are for this account. @throws LendError STOPPED, CLOSED
+   */
   remove(who: Member): Promise<{ voided: readonly Invite[] }>
   limit(who: Member, until: Date | null): Promise<void>
   stop(): Promise<void>
