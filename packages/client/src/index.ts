@@ -64,6 +64,9 @@ export type { Progress } from './log/sync.ts'
 export type {
   Device,
   Ended,
+  HistoryEvent,
+  HistoryInvite,
+  HistoryPerson,
   Invite,
   LentShare,
   Member,

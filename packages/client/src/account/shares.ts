@@ -244,6 +244,7 @@ export class Shares {
         ownerName: () => library.name,
         library,
         openItem: item => this.#listener.openItem(item),
+        deviceName: device => library.index.deviceName(device),
         notes: () => library.index.notes(log),
         receipts: () => library.index.receipts(log),
         keepReceipts: receipts =>

@@ -6,7 +6,7 @@ import { LendError, type LogId } from '@lend/engine'
 import type * as Y from 'yjs'
 import { Emitter } from '../emitter.ts'
 import type { EndReason, Status } from '../log/status.ts'
-import type { Invite, Item, LentShare, Member, Owner, Share, ShareEvents } from './types.ts'
+import type { HistoryEvent, Invite, Item, LentShare, Member, Owner, Share, ShareEvents } from './types.ts'
 
 abstract class AbsentShare extends Emitter<ShareEvents> {
   readonly id: LogId
@@ -85,6 +85,10 @@ export class AbsentOwnedShare extends AbsentShare implements Share {
   }
 
   stop(): Promise<void> {
+    return this.rejects()
+  }
+
+  history(): Promise<readonly HistoryEvent[]> {
     return this.rejects()
   }
 }

@@ -1,5 +1,6 @@
 /** A share that is mine: who may read it, by which invites, until when. Implements `Share` of types.ts. */
 import {
+  type DeviceId,
   type DeviceKeys,
   encodeLink,
   hex,
@@ -21,9 +22,10 @@ import type { ReplicaDocument } from '../log/document.ts'
 import { decideIntent, decideRotation, type Intent, Intents } from '../log/intents.ts'
 import type { Replica } from '../log/replica.ts'
 import { refusedIntent, Wishes } from '../log/wishes.ts'
+import { historyOf } from './history.ts'
 import { idOf, notShared, OpenShare, type OpenShareOptions, SHARE_ROOT } from './open-share.ts'
 import { Selecting, type SelectionLibrary } from './selecting.ts'
-import type { Invite, InviteOptions, Item, ItemId, Member, Share } from './types.ts'
+import type { HistoryEvent, Invite, InviteOptions, Item, ItemId, Member, Share } from './types.ts'
 import { inviteViews, memberViews, type ViewContext } from './views.ts'
 
 /** What the account keeps for this share, outside of the share. */
@@ -33,6 +35,8 @@ export interface OwnerDesk {
   relayKey(): Uint8Array | null
   readonly leaseMs: number | null
   readonly ownerName: () => string
+  /** What a device of the owner is, or was, called; null when it is none. */
+  readonly deviceName: (device: DeviceId) => string | null
   notes(): ReadonlyMap<string, InviteNote>
   keepNote(invite: string, note: InviteNote): Promise<void>
   /** Device hex → what it said when it had deleted its replica. */
@@ -232,6 +236,14 @@ export class OwnedShare extends OpenShare implements Share {
     this.assertUsable()
     if (this.replica.list?.stopped) return
     await this.#want({ type: 'stop' })
+  }
+
+  async history(): Promise<readonly HistoryEvent[]> {
+    this.assertUsable()
+    const { suite, list, history, epochKeys } = this.replica
+    if (!list) return []
+    const { deviceName, notes } = this.#desk
+    return historyOf({ suite, log: this.id, records: history.records, list, epochKeys, notes: notes(), deviceName })
   }
 
   override abandon(): Promise<void> {

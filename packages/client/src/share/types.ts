@@ -78,6 +78,11 @@ export interface Share extends ShareBase {
   remove(who: Member): Promise<{ voided: readonly Invite[] }>
   limit(who: Member, until: Date | null): Promise<void>
   stop(): Promise<void>
+  /**
+   * Who was invited, joined, left, was taken out, when and by which device, oldest first: what the relay has, as far as this
+   * device knows it; what is still on its way is not in it. @throws LendError CLOSED
+   */
+  history(): Promise<readonly HistoryEvent[]>
 }
 
 export interface Member {
@@ -106,6 +111,45 @@ export interface Invite {
   readonly state: 'pending' | 'open' | 'used' | 'expired' | 'void'
   void(): Promise<void>
 }
+
+/** Somebody as the owner knows them, at one event of a share's history. */
+export type HistoryPerson = Pick<Member, 'account' | 'name' | 'label'>
+
+/** An invite at one event of a share's history; `id` is that of `Share.invites`. */
+export type HistoryInvite = Pick<Invite, 'id' | 'name'>
+
+/**
+ * One thing that happened to who may read a share; all of it is signed by the device that did it.
+ *
+ * - `voided`: invites that died, `taken-back` by the owner or because someone was `out` (see `Share.remove`); those whose time
+ *   was over are not among them
+ * - `limited`: `until` is another; null for without end
+ * - `lease`: `leaseMs` is another; null for none
+ *
+ * What has no meaning to people is left out: new keys, and what accounts said of their devices.
+ */
+export type HistoryEvent = {
+  /** When the relay took it; `created`, on the device that did it, by its own clock. Of what a relay had lost, a device that comes later knows only when it was told again. */
+  readonly at: Date
+  /** Who did it, on which device; its name when it is, or was, one of the owner's own. */
+  readonly by: { readonly account: AccountId; readonly device: DeviceId; readonly deviceName?: string }
+} & (
+  | { readonly type: 'created' | 'stopped' }
+  | {
+      readonly type: 'invited'
+      readonly invite: HistoryInvite
+      readonly uses: number
+      readonly expires: Date
+      readonly until?: Date
+      readonly bound?: AccountId
+    }
+  | { readonly type: 'voided'; readonly invites: readonly HistoryInvite[]; readonly because: 'taken-back' | 'out' }
+  | { readonly type: 'joined'; readonly who: HistoryPerson; readonly invite: HistoryInvite }
+  | { readonly type: 'left'; readonly who: HistoryPerson }
+  | { readonly type: 'removed'; readonly who: HistoryPerson; readonly reason: 'removed' | 'expired' }
+  | { readonly type: 'limited'; readonly who: HistoryPerson; readonly until: Date | null }
+  | { readonly type: 'lease'; readonly leaseMs: number | null }
+)
 
 /** Who lends a share. */
 export interface Owner {
