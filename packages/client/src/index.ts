@@ -70,8 +70,10 @@ export type {
   Invite,
   LentShare,
   Member,
+  Missing,
   Offer,
   Owner,
+  Refers,
   Share,
   ShareEvents,
   ShareId

@@ -23,7 +23,7 @@ import { AbsentLentShare, AbsentOwnedShare } from '../share/absent-share.ts'
 import { type End, LentShareOpen } from '../share/lent-share.ts'
 import type { OpenShareOptions } from '../share/open-share.ts'
 import { OwnedShare } from '../share/owned-share.ts'
-import type { Ended, Item, LentShare, Share } from '../share/types.ts'
+import type { Ended, Item, LentShare, Refers, Share } from '../share/types.ts'
 import type { Home } from './account-store.ts'
 import type { Jobs } from './jobs.ts'
 import { Listing } from './listing.ts'
@@ -40,6 +40,8 @@ export interface SharesListener {
   /** The status of one has changed. */
   moved(): void
   ended(ended: Ended): void
+  /** What items refer to, if the app says so. */
+  readonly refers: Refers | null
   /** The one live document of an item of the library. */
   openItem(item: Item): Promise<Y.Doc>
 }
@@ -243,6 +245,8 @@ export class Shares {
         relayKey: () => record.relayKey,
         ownerName: () => library.name,
         library,
+        refers: this.#listener.refers,
+        tell: error => this.#home.tell(error),
         openItem: item => this.#listener.openItem(item),
         deviceName: device => library.index.deviceName(device),
         notes: () => library.index.notes(log),

@@ -6,7 +6,7 @@ import { LendError, type LogId } from '@lend/engine'
 import type * as Y from 'yjs'
 import { Emitter } from '../emitter.ts'
 import type { EndReason, Status } from '../log/status.ts'
-import type { HistoryEvent, Invite, Item, LentShare, Member, Owner, Share, ShareEvents } from './types.ts'
+import type { HistoryEvent, Invite, Item, LentShare, Member, Missing, Owner, Share, ShareEvents } from './types.ts'
 
 abstract class AbsentShare extends Emitter<ShareEvents> {
   readonly id: LogId
@@ -51,6 +51,7 @@ abstract class AbsentShare extends Emitter<ShareEvents> {
 export class AbsentOwnedShare extends AbsentShare implements Share {
   readonly members: readonly Member[] = []
   readonly invites: readonly Invite[] = []
+  readonly missing: readonly Missing[] = []
   readonly leaseMs: number | null
 
   constructor(id: LogId, leaseMs: number | null, error: LendError) {

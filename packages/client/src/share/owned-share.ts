@@ -24,8 +24,9 @@ import type { Replica } from '../log/replica.ts'
 import { refusedIntent, Wishes } from '../log/wishes.ts'
 import { historyOf } from './history.ts'
 import { idOf, notShared, OpenShare, type OpenShareOptions, SHARE_ROOT } from './open-share.ts'
+import { References } from './references.ts'
 import { Selecting, type SelectionLibrary } from './selecting.ts'
-import type { HistoryEvent, Invite, InviteOptions, Item, ItemId, Member, Share } from './types.ts'
+import type { HistoryEvent, Invite, InviteOptions, Item, ItemId, Member, Missing, Refers, Share } from './types.ts'
 import { inviteViews, memberViews, type ViewContext } from './views.ts'
 
 /** What the account keeps for this share, outside of the share. */
@@ -44,6 +45,10 @@ export interface OwnerDesk {
   /** Resolves when they are saved, for every device of the owner. */
   keepReceipts(receipts: ReadonlyMap<string, KeptReceipt>): Promise<void>
   readonly library: SelectionLibrary
+  /** Null when the app says nothing of what items refer to. */
+  readonly refers: Refers | null
+  /** Trouble that is no share's. */
+  tell(error: LendError): void
   /** The one live document of an item of the library. */
   openItem(item: Item): Promise<Y.Doc>
 }
@@ -56,6 +61,7 @@ export class OwnedShare extends OpenShare implements Share {
   readonly #wishes: Wishes<ShareList>
   readonly #desk: OwnerDesk
   readonly #selecting: Selecting
+  readonly #references: References | null
   #members: readonly Member[] = []
   #invites: readonly Invite[] = []
   /** What the account noted, as it was when they were made. */
@@ -103,6 +109,16 @@ export class OwnedShare extends OpenShare implements Share {
         refused: error => this.refused(error)
       }
     })
+    const { library, refers } = desk
+    this.#references =
+      refers &&
+      new References({
+        log: this.id,
+        library,
+        refers,
+        items: () => this.items,
+        listener: { changed: () => this.emit('change', undefined), failed: error => desk.tell(error) }
+      })
   }
 
   /** @param o.isNew its log has no first entry yet: it waits for `create` */
@@ -161,6 +177,10 @@ export class OwnedShare extends OpenShare implements Share {
   get leaseMs(): number | null {
     const { list } = this.replica
     return list ? list.leaseMs : this.#desk.leaseMs
+  }
+
+  get missing(): readonly Missing[] {
+    return this.#references?.missing ?? []
   }
 
   async rename(title: string): Promise<void> {
@@ -249,12 +269,14 @@ export class OwnedShare extends OpenShare implements Share {
   override abandon(): Promise<void> {
     this.#stopTimer?.()
     this.#selecting.close()
+    this.#references?.close()
     this.#wishes.close()
     return super.abandon()
   }
 
   override async close(): Promise<void> {
     this.#selecting.close()
+    this.#references?.close()
     await super.close()
     this.#stopTimer?.()
     this.#wishes.close()

@@ -14,6 +14,22 @@ export type ItemId = DocumentId
 /** One thing with a kind, as `camera`. */
 export type Item = IndexedItem
 
+/**
+ * Says which items an item refers to, as a dashboard to its cameras: the app's own knowledge.
+ * @param doc the item's document, to be read and not kept
+ * @returns their ids, as `Item.id` or as its hex text, which a document can hold; what is none of the library's is passed over
+ */
+export type Refers = (item: Item, doc: Y.Doc) => Iterable<ItemId | string>
+
+/** An item that is shared, and refers to items that are not: "3 of its 5 cameras are not shared". */
+export interface Missing {
+  readonly item: Item
+  /** All that it refers to, each once, as far as the library has it; shared or not. */
+  readonly refersTo: readonly Item[]
+  /** Those of them that this share does not have; at least one. */
+  readonly notShared: readonly Item[]
+}
+
 interface Subscribable<E> {
   on<K extends keyof E>(event: K, listener: (value: E[K]) => void): Stop
 }
@@ -61,6 +77,11 @@ export interface Share extends ShareBase {
   readonly members: readonly Member[]
   readonly invites: readonly Invite[]
   readonly leaseMs: number | null
+  /**
+   * Items that refer to items which are not shared, by what `OpenOptions.refers` says; none without it. A new array on each
+   * change. From the first time that it is asked for every selected item is looked at, and `change` follows what is found.
+   */
+  readonly missing: readonly Missing[]
   rename(title: string): Promise<void>
   /**
    * Lends items of the library: each gets a copy in this share, which has what the item says from now on, and nothing that
