@@ -236,7 +236,11 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
   }
 
   get devices(): readonly Device[] {
-    return this.#home.library.devices.map(({ addedMs, ...device }) => ({ ...device, added: new Date(addedMs) }))
+    return this.#home.library.devices.map(({ addedMs, lastSeenMs, ...device }) => ({
+      ...device,
+      added: new Date(addedMs),
+      ...(lastSeenMs === null ? {} : { lastSeen: new Date(lastSeenMs) })
+    }))
   }
 
   get shares(): readonly Share[] {

@@ -216,4 +216,9 @@ export interface Device {
   readonly name: string
   readonly isThis: boolean
   readonly added: Date
+  /**
+   * When it was last in contact with the account's relay, by the relay's clock, to the day: each device says so to the others
+   * once a day. None for this one.
+   */
+  readonly lastSeen?: Date
 }
