@@ -80,11 +80,8 @@ references(
     const theirs = await laptop.library.open(there)
     theirs.getMap('dashboard').set('cameras', idsOf([gate, yard, roof]))
     await saying(share, 'Wall: Roof,Yard of 3')
-    assert.equal(
-      laptop.shares.map(({ missing }) => missing),
-      [[]],
-      'its app does not say what refers to what'
-    )
+    const sharedThere = await until(laptop, () => laptop.shares[0])
+    assert.equal(sharedThere.missing, [], 'its app does not say what refers to what')
     // What it refers to.
     const named = await maya.library.open(yard)
     named.getMap('camera').set('name', 'Garden')
