@@ -64,11 +64,16 @@ export type { Progress } from './log/sync.ts'
 export type {
   Device,
   Ended,
+  HistoryEvent,
+  HistoryInvite,
+  HistoryPerson,
   Invite,
   LentShare,
   Member,
+  Missing,
   Offer,
   Owner,
+  Refers,
   Share,
   ShareEvents,
   ShareId

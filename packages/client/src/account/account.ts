@@ -6,11 +6,12 @@ import { type AccountId, LendError, limits, loadSuite, selfTestGuard } from '@le
 import { asLendError } from '../disk/disk-error.ts'
 import { Emitter } from '../emitter.ts'
 import { type Item, type Library, OpenLibrary } from '../library/library.ts'
+import type { IndexPart } from '../library/library-index.ts'
 import { LibraryLog } from '../library/library-log.ts'
 import { type Status, sameStatus } from '../log/status.ts'
 import { isRelayUrl } from '../relay/relay-url.ts'
 import { badField, checkText } from '../share/owned-share.ts'
-import type { Device, Ended, Invite, LentShare, Offer, Share } from '../share/types.ts'
+import type { Device, Ended, Invite, LentShare, Offer, Refers, Share } from '../share/types.ts'
 import type { World } from '../world.ts'
 import { Accepting } from './accepting.ts'
 import { accountStatus } from './account-status.ts'
@@ -31,6 +32,8 @@ export interface OpenOptions {
   name?: string
   device?: string
   app?: { name: string; version: string }
+  /** What the app's items refer to: with it a share says what it lacks, see `Share.missing`. What it throws is an `error` event. */
+  refers?: Refers
   world?: World
 }
 
@@ -115,7 +118,7 @@ export async function openAccount(
   const store = await AccountStore.open({ suite, world, disk }, begin(o))
   try {
     const finished = await finishWipes({ suite, world, disk, store })
-    return await OpenAccount.open({ suite, world, disk, store }, finished)
+    return await OpenAccount.open({ suite, world, disk, store }, finished, o.refers ?? null)
   } catch (error) {
     await store.close()
     throw error
@@ -136,7 +139,7 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
   #stopNews = () => {}
   #closed = false
 
-  private constructor(home: Home, relays: Relays) {
+  private constructor(home: Home, relays: Relays, refers: Refers | null) {
     super()
     this.library = new OpenLibrary(home.library)
     this.#home = home
@@ -146,6 +149,7 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
       listed: () => this.#listed(),
       moved: () => this.#look(),
       ended: ended => this.emit('ended', ended),
+      refers,
       openItem: item => this.library.open(item)
     })
     this.#accepting = new Accepting(home, relays, this.#jobs, this.#all)
@@ -157,8 +161,13 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
   /**
    * Opens the library, then every share of the list, and takes up what was left undone.
    * @param finished what is still to be settled, and to be told
+   * @param refers null when the app says nothing of it
    */
-  static async open(o: Omit<Place, 'tell'>, finished: readonly FinishedWipe[]): Promise<OpenAccount> {
+  static async open(
+    o: Omit<Place, 'tell'>,
+    finished: readonly FinishedWipe[],
+    refers: Refers | null
+  ): Promise<OpenAccount> {
     let opened: OpenAccount | null = null
     const { suite, world, disk, store } = o
     const { device, seeds } = store
@@ -181,11 +190,9 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
       created: seeds.created,
       name: seeds.name,
       listener: {
-        indexed: then(account => {
-          account.#all.indexed()
-          account.#forgetPhrase()
-          account.emit('change', undefined)
-        }),
+        indexed: parts => {
+          if (opened) opened.#indexed(parts)
+        },
         rekeyed: then(account => account.#all.rekeyed()),
         ended: then(account => void account.#leave('device-removed'))
       }
@@ -196,7 +203,7 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
         index.nameDevice(device.id, seeds.deviceName)
       })
     }
-    opened = new OpenAccount({ ...place, library }, relays)
+    opened = new OpenAccount({ ...place, library }, relays, refers)
     await opened.#begin(finished)
     return opened
   }
@@ -229,7 +236,11 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
   }
 
   get devices(): readonly Device[] {
-    return this.#home.library.devices.map(({ addedMs, ...device }) => ({ ...device, added: new Date(addedMs) }))
+    return this.#home.library.devices.map(({ addedMs, lastSeenMs, ...device }) => ({
+      ...device,
+      added: new Date(addedMs),
+      ...(lastSeenMs === null ? {} : { lastSeen: new Date(lastSeenMs) })
+    }))
   }
 
   get shares(): readonly Share[] {
@@ -393,6 +404,12 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
 
   #assertOpen(): void {
     if (this.#closed) throw new LendError('CLOSED', 'the account was closed')
+  }
+
+  #indexed(parts: ReadonlySet<IndexPart>): void {
+    this.#all.indexed(parts)
+    this.#forgetPhrase()
+    this.emit('change', undefined)
   }
 
   /** Confirmed here before this was cut off, or on another device. */

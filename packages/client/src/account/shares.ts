@@ -17,12 +17,13 @@ import type * as Y from 'yjs'
 import { asLendError } from '../disk/disk-error.ts'
 import { destroyReplica } from '../disk/wipe.ts'
 import type { Joined } from '../joining/join.ts'
+import type { IndexPart } from '../library/library-index.ts'
 import type { EndReason } from '../log/status.ts'
 import { AbsentLentShare, AbsentOwnedShare } from '../share/absent-share.ts'
 import { type End, LentShareOpen } from '../share/lent-share.ts'
 import type { OpenShareOptions } from '../share/open-share.ts'
 import { OwnedShare } from '../share/owned-share.ts'
-import type { Ended, Item, LentShare, Share } from '../share/types.ts'
+import type { Ended, Item, LentShare, Refers, Share } from '../share/types.ts'
 import type { Home } from './account-store.ts'
 import type { Jobs } from './jobs.ts'
 import { Listing } from './listing.ts'
@@ -39,6 +40,8 @@ export interface SharesListener {
   /** The status of one has changed. */
   moved(): void
   ended(ended: Ended): void
+  /** What items refer to, if the app says so. */
+  readonly refers: Refers | null
   /** The one live document of an item of the library. */
   openItem(item: Item): Promise<Y.Doc>
 }
@@ -153,9 +156,10 @@ export class Shares {
     }
   }
 
-  /** The account's list has changed, here or on another device. */
-  indexed(): void {
+  /** These records of the account have changed, here or on another device. */
+  indexed(parts: ReadonlySet<IndexPart>): void {
     this.#listing.follow()
+    if (parts.has('notes') || parts.has('receipts')) for (const share of this.owned) share.noted()
   }
 
   /** The account has other devices or keys than before: every share hears of it. */
@@ -241,7 +245,10 @@ export class Shares {
         relayKey: () => record.relayKey,
         ownerName: () => library.name,
         library,
+        refers: this.#listener.refers,
+        tell: error => this.#home.tell(error),
         openItem: item => this.#listener.openItem(item),
+        deviceName: device => library.index.deviceName(device),
         notes: () => library.index.notes(log),
         receipts: () => library.index.receipts(log),
         keepReceipts: receipts =>

@@ -129,7 +129,17 @@ export class LibraryIndex {
   }
 
   nameDevice(device: Uint8Array, name: string): void {
-    this.#root('devices').set(hex(device), { name })
+    this.#putDevice(device, { name })
+  }
+
+  /** When a device last said that it was there, relay time; null when it never did. */
+  deviceSeenMs(device: Uint8Array): number | null {
+    const { seenMs } = fieldsOf(this.#root('devices').get(hex(device))) ?? {}
+    return typeof seenMs === 'number' ? seenMs : null
+  }
+
+  seeDevice(device: Uint8Array, seenMs: number): void {
+    this.#putDevice(device, { seenMs })
   }
 
   // --- items ---
@@ -244,6 +254,11 @@ export class LibraryIndex {
 
   keepReceipt(log: LogId, device: string, { accessHead, atMs }: KeptReceipt): void {
     this.#root('receipts').set(`${hex(log)}/${device}`, { accessHead, atMs })
+  }
+
+  #putDevice(device: Uint8Array, fields: Fields): void {
+    const key = hex(device)
+    this.#root('devices').set(key, { ...fieldsOf(this.#root('devices').get(key)), ...fields })
   }
 
   #readItem(key: string): void {

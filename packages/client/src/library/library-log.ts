@@ -74,10 +74,14 @@ export interface ListedDevice {
   readonly name: string
   readonly isThis: boolean
   readonly addedMs: number
+  /** When it was last known to be there, relay time, to the day; null for this one. */
+  readonly lastSeenMs: number | null
 }
 
 const LINK_PREFIX = 'lend://device'
 const DEVICE_INVITE_MS = 30 * 60 * 1000
+/** How often a device says that it is there. */
+const SEEN_MS = 24 * 60 * 60 * 1000
 
 export class LibraryLog extends OpenLog<LibraryList> implements AccountKeys {
   readonly account: AccountId
@@ -184,13 +188,13 @@ export class LibraryLog extends OpenLog<LibraryList> implements AccountKeys {
   }
 
   get devices(): readonly ListedDevice[] {
-    const { list, history } = this.replica
-    return [...(list?.devices.values() ?? [])].map(({ id, entry }) => ({
-      id,
-      name: this.index.deviceName(id) ?? '',
-      isThis: hex(id) === hex(this.device.id),
-      addedMs: history.timeOf(entry) ?? 0
-    }))
+    const { list, history, world } = this.replica
+    return [...(list?.devices.values() ?? [])].map(({ id, entry }) => {
+      const isThis = hex(id) === hex(this.device.id)
+      const addedMs = history.timeOf(entry) ?? 0
+      const seenMs = Math.min(this.index.deviceSeenMs(id) ?? addedMs, world.now())
+      return { id, name: this.index.deviceName(id) ?? '', isThis, addedMs, lastSeenMs: isThis ? null : seenMs }
+    })
   }
 
   // --- documents ---
@@ -317,7 +321,16 @@ export class LibraryLog extends OpenLog<LibraryList> implements AccountKeys {
 
   async receipts(): Promise<void> {}
 
-  heard(): void {}
+  /** The relay knows this device as one of the account: once a day that is said to the others. */
+  heard(timeMs: number): void {
+    const { list, history } = this.replica
+    const { id } = this.device
+    const listed = list?.devices.get(hex(id))
+    if (!listed) return
+    const seenMs = this.index.deviceSeenMs(id) ?? history.timeOf(listed.entry) ?? 0
+    // Also after a relay's clock that was ahead.
+    if (Math.abs(timeMs - seenMs) >= SEEN_MS) this.index.edit(() => this.index.seeDevice(id, timeMs))
+  }
 
   override changed(): void {
     super.changed()

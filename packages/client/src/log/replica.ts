@@ -239,7 +239,9 @@ export class Replica<L extends AccessList = ShareList> {
   foldAccess(entry: Entry, seq: number, timeMs: number): Refusal | null {
     const history = this.#retold ?? this.#history
     if (history.has(entry.id)) return null
-    const refusal = history.fold(entry, seq, timeMs, { timeMs: null, signatures: true })
+    // Of a list that is told anew the relay's time is that of the telling.
+    const firstMs = (this.#retold && this.#history.timeOf(entry.id)) ?? timeMs
+    const refusal = history.fold(entry, seq, firstMs, { timeMs: null, signatures: true })
     if (refusal || this.#retold) return refusal
     this.change(put(KEYS.access(this.#history.records.length), encodeAccess({ seq, timeMs, bytes: entry.bytes })))
     this.set({ accessCount: this.#history.records.length })

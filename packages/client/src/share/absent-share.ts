@@ -6,7 +6,7 @@ import { LendError, type LogId } from '@lend/engine'
 import type * as Y from 'yjs'
 import { Emitter } from '../emitter.ts'
 import type { EndReason, Status } from '../log/status.ts'
-import type { Invite, Item, LentShare, Member, Owner, Share, ShareEvents } from './types.ts'
+import type { HistoryEvent, Invite, Item, LentShare, Member, Missing, Owner, Share, ShareEvents } from './types.ts'
 
 abstract class AbsentShare extends Emitter<ShareEvents> {
   readonly id: LogId
@@ -51,12 +51,15 @@ abstract class AbsentShare extends Emitter<ShareEvents> {
 export class AbsentOwnedShare extends AbsentShare implements Share {
   readonly members: readonly Member[] = []
   readonly invites: readonly Invite[] = []
+  readonly missing: readonly Missing[] = []
   readonly leaseMs: number | null
 
   constructor(id: LogId, leaseMs: number | null, error: LendError) {
     super(id, { state: 'failed', error }, error)
     this.leaseMs = leaseMs
   }
+
+  noted(): void {}
 
   rename(): Promise<void> {
     return this.rejects()
@@ -83,6 +86,10 @@ export class AbsentOwnedShare extends AbsentShare implements Share {
   }
 
   stop(): Promise<void> {
+    return this.rejects()
+  }
+
+  history(): Promise<readonly HistoryEvent[]> {
     return this.rejects()
   }
 }

@@ -1,11 +1,11 @@
 /** A share that is mine: who may read it, by which invites, until when. Implements `Share` of types.ts. */
 import {
+  type DeviceId,
   type DeviceKeys,
   encodeLink,
   hex,
   inviteId,
   inviteKeys,
-  invitesVoidedBy,
   LendError,
   limits,
   type Preview,
@@ -22,9 +22,11 @@ import type { ReplicaDocument } from '../log/document.ts'
 import { decideIntent, decideRotation, type Intent, Intents } from '../log/intents.ts'
 import type { Replica } from '../log/replica.ts'
 import { refusedIntent, Wishes } from '../log/wishes.ts'
+import { historyOf } from './history.ts'
 import { idOf, notShared, OpenShare, type OpenShareOptions, SHARE_ROOT } from './open-share.ts'
+import { References } from './references.ts'
 import { Selecting, type SelectionLibrary } from './selecting.ts'
-import type { Invite, InviteOptions, Item, ItemId, Member, Share } from './types.ts'
+import type { HistoryEvent, Invite, InviteOptions, Item, ItemId, Member, Missing, Refers, Share } from './types.ts'
 import { inviteViews, memberViews, type ViewContext } from './views.ts'
 
 /** What the account keeps for this share, outside of the share. */
@@ -34,6 +36,8 @@ export interface OwnerDesk {
   relayKey(): Uint8Array | null
   readonly leaseMs: number | null
   readonly ownerName: () => string
+  /** What a device of the owner is, or was, called; null when it is none. */
+  readonly deviceName: (device: DeviceId) => string | null
   notes(): ReadonlyMap<string, InviteNote>
   keepNote(invite: string, note: InviteNote): Promise<void>
   /** Device hex → what it said when it had deleted its replica. */
@@ -41,6 +45,10 @@ export interface OwnerDesk {
   /** Resolves when they are saved, for every device of the owner. */
   keepReceipts(receipts: ReadonlyMap<string, KeptReceipt>): Promise<void>
   readonly library: SelectionLibrary
+  /** Null when the app says nothing of what items refer to. */
+  readonly refers: Refers | null
+  /** Trouble that is no share's. */
+  tell(error: LendError): void
   /** The one live document of an item of the library. */
   openItem(item: Item): Promise<Y.Doc>
 }
@@ -53,8 +61,11 @@ export class OwnedShare extends OpenShare implements Share {
   readonly #wishes: Wishes<ShareList>
   readonly #desk: OwnerDesk
   readonly #selecting: Selecting
+  readonly #references: References | null
   #members: readonly Member[] = []
   #invites: readonly Invite[] = []
+  /** What the account noted, as it was when they were made. */
+  #viewedNotes = ''
   #stopTimer: (() => void) | null = null
   readonly #device: DeviceKeys
   /** Number of an intent → when this process first saw it. */
@@ -98,6 +109,16 @@ export class OwnedShare extends OpenShare implements Share {
         refused: error => this.refused(error)
       }
     })
+    const { library, refers } = desk
+    this.#references =
+      refers &&
+      new References({
+        log: this.id,
+        library,
+        refers,
+        items: () => this.items,
+        listener: { changed: () => this.emit('change', undefined), failed: error => desk.tell(error) }
+      })
   }
 
   /** @param o.isNew its log has no first entry yet: it waits for `create` */
@@ -158,6 +179,10 @@ export class OwnedShare extends OpenShare implements Share {
     return list ? list.leaseMs : this.#desk.leaseMs
   }
 
+  get missing(): readonly Missing[] {
+    return this.#references?.missing ?? []
+  }
+
   async rename(title: string): Promise<void> {
     checkText('title', title, limits.TITLE_BYTES_MAX)
     this.#open()
@@ -212,9 +237,9 @@ export class OwnedShare extends OpenShare implements Share {
     this.#open()
     const { list } = this.replica
     if (list && !list.members.has(hex(who.account))) return { voided: [] }
-    const dead = new Set(list ? invitesVoidedBy(list, [who.account]).map(invite => hex(invite.id)) : [])
+    const lived = new Set(this.#invites.flatMap(({ id, state }) => (isAlive(state) ? [id] : [])))
     await this.#want({ type: 'remove', account: who.account, reason: 'removed' })
-    return { voided: this.#invites.filter(invite => dead.has(invite.id)) }
+    return { voided: this.#invites.filter(({ id, state }) => lived.has(id) && state === 'void') }
   }
 
   async limit(who: Member, until: Date | null): Promise<void> {
@@ -233,15 +258,25 @@ export class OwnedShare extends OpenShare implements Share {
     await this.#want({ type: 'stop' })
   }
 
+  async history(): Promise<readonly HistoryEvent[]> {
+    this.assertUsable()
+    const { suite, list, history, epochKeys } = this.replica
+    if (!list) return []
+    const { deviceName, notes } = this.#desk
+    return historyOf({ suite, log: this.id, records: history.records, list, epochKeys, notes: notes(), deviceName })
+  }
+
   override abandon(): Promise<void> {
     this.#stopTimer?.()
     this.#selecting.close()
+    this.#references?.close()
     this.#wishes.close()
     return super.abandon()
   }
 
   override async close(): Promise<void> {
     this.#selecting.close()
+    this.#references?.close()
     await super.close()
     this.#stopTimer?.()
     this.#wishes.close()
@@ -286,7 +321,7 @@ export class OwnedShare extends OpenShare implements Share {
 
   /** What the account keeps of this share has changed, maybe on another device. */
   noted(): void {
-    this.#view()
+    if (this.#notesAsOne() !== this.#viewedNotes) this.#view()
   }
 
   heard(): void {}
@@ -360,8 +395,16 @@ export class OwnedShare extends OpenShare implements Share {
     })
   }
 
+  /** Notes and receipts in one word. */
+  #notesAsOne(): string {
+    const notes = [...this.#desk.notes()].map(([invite, { name }]) => [invite, name])
+    const receipts = [...this.#desk.receipts()].map(([device, { accessHead }]) => [device, accessHead])
+    return JSON.stringify([notes, receipts])
+  }
+
   #view(): void {
     const { list } = this.replica
+    this.#viewedNotes = this.#notesAsOne()
     const nowMs = this.replica.world.now()
     for (const { n } of this.#intents.all) if (!this.#wantedMs.has(n)) this.#wantedMs.set(n, nowMs)
     const context: ViewContext = {
@@ -401,6 +444,10 @@ export function checkText(what: string, text: string, bytesMax: number): void {
 
 export function badField(why: string): LendError {
   return new LendError('BAD_FIELD', why, { retry: 'after-change' })
+}
+
+function isAlive(state: Invite['state']): boolean {
+  return state === 'open' || state === 'pending'
 }
 
 /** How many items of what kind. */

@@ -14,6 +14,22 @@ export type ItemId = DocumentId
 /** One thing with a kind, as `camera`. */
 export type Item = IndexedItem
 
+/**
+ * Says which items an item refers to, as a dashboard to its cameras: the app's own knowledge.
+ * @param doc the item's document, to be read and not kept
+ * @returns their ids, as `Item.id` or as its hex text, which a document can hold; what is none of the library's is passed over
+ */
+export type Refers = (item: Item, doc: Y.Doc) => Iterable<ItemId | string>
+
+/** An item that is shared, and refers to items that are not: "3 of its 5 cameras are not shared". */
+export interface Missing {
+  readonly item: Item
+  /** All that it refers to, each once, as far as the library has it; shared or not. */
+  readonly refersTo: readonly Item[]
+  /** Those of them that this share does not have; at least one. */
+  readonly notShared: readonly Item[]
+}
+
 interface Subscribable<E> {
   on<K extends keyof E>(event: K, listener: (value: E[K]) => void): Stop
 }
@@ -61,6 +77,11 @@ export interface Share extends ShareBase {
   readonly members: readonly Member[]
   readonly invites: readonly Invite[]
   readonly leaseMs: number | null
+  /**
+   * Items that refer to items which are not shared, by what `OpenOptions.refers` says; none without it. A new array on each
+   * change. From the first time that it is asked for every selected item is looked at, and `change` follows what is found.
+   */
+  readonly missing: readonly Missing[]
   rename(title: string): Promise<void>
   /**
    * Lends items of the library: each gets a copy in this share, which has what the item says from now on, and nothing that
@@ -71,10 +92,18 @@ export interface Share extends ShareBase {
   /** Takes items back: their copies go from every member's device. Resolves when it is saved here. @throws LendError STOPPED, CLOSED */
   unselect(...items: Item[]): Promise<void>
   invite(o?: InviteOptions): Promise<Invite>
-  /** Takes a member out; `voided` are the open invites that die with it. */
+  /**
+   * Takes a member out; `voided` are the invites that die by it, of those that were `open` or `pending`: all that are for
+   * anyone, and those that are for this account. @throws LendError STOPPED, CLOSED
+   */
   remove(who: Member): Promise<{ voided: readonly Invite[] }>
   limit(who: Member, until: Date | null): Promise<void>
   stop(): Promise<void>
+  /**
+   * Who was invited, joined, left, was taken out, when and by which device, oldest first: what the relay has, as far as this
+   * device knows it; what is still on its way is not in it. @throws LendError CLOSED
+   */
+  history(): Promise<readonly HistoryEvent[]>
 }
 
 export interface Member {
@@ -103,6 +132,45 @@ export interface Invite {
   readonly state: 'pending' | 'open' | 'used' | 'expired' | 'void'
   void(): Promise<void>
 }
+
+/** Somebody as the owner knows them, at one event of a share's history. */
+export type HistoryPerson = Pick<Member, 'account' | 'name' | 'label'>
+
+/** An invite at one event of a share's history; `id` is that of `Share.invites`. */
+export type HistoryInvite = Pick<Invite, 'id' | 'name'>
+
+/**
+ * One thing that happened to who may read a share; all of it is signed by the device that did it.
+ *
+ * - `voided`: invites that died, `taken-back` by the owner or because someone was `out` (see `Share.remove`); those whose time
+ *   was over are not among them
+ * - `limited`: `until` is another; null for without end
+ * - `lease`: `leaseMs` is another; null for none
+ *
+ * What has no meaning to people is left out: new keys, and what accounts said of their devices.
+ */
+export type HistoryEvent = {
+  /** When the relay took it; `created`, on the device that did it, by its own clock. Of what a relay had lost, a device that comes later knows only when it was told again. */
+  readonly at: Date
+  /** Who did it, on which device; its name when it is, or was, one of the owner's own. */
+  readonly by: { readonly account: AccountId; readonly device: DeviceId; readonly deviceName?: string }
+} & (
+  | { readonly type: 'created' | 'stopped' }
+  | {
+      readonly type: 'invited'
+      readonly invite: HistoryInvite
+      readonly uses: number
+      readonly expires: Date
+      readonly until?: Date
+      readonly bound?: AccountId
+    }
+  | { readonly type: 'voided'; readonly invites: readonly HistoryInvite[]; readonly because: 'taken-back' | 'out' }
+  | { readonly type: 'joined'; readonly who: HistoryPerson; readonly invite: HistoryInvite }
+  | { readonly type: 'left'; readonly who: HistoryPerson }
+  | { readonly type: 'removed'; readonly who: HistoryPerson; readonly reason: 'removed' | 'expired' }
+  | { readonly type: 'limited'; readonly who: HistoryPerson; readonly until: Date | null }
+  | { readonly type: 'lease'; readonly leaseMs: number | null }
+)
 
 /** Who lends a share. */
 export interface Owner {
@@ -148,4 +216,9 @@ export interface Device {
   readonly name: string
   readonly isThis: boolean
   readonly added: Date
+  /**
+   * When it was last in contact with the account's relay, by the relay's clock, to the day: each device says so to the others
+   * once a day. None for this one.
+   */
+  readonly lastSeen?: Date
 }

@@ -1,13 +1,16 @@
 /** Members and invites as an owner sees them: the access list, with what is still on its way laid over it. */
 import {
+  type AccountId,
   type FormerMember,
   hex,
   inviteKeys,
+  invitesVoidedBy,
   type Invite as ListedInvite,
   type Membership,
   openName,
   type ShareList,
-  type Suite
+  type Suite,
+  same
 } from '@lend/engine'
 import type { InviteNote, KeptReceipt } from '../library/library-index.ts'
 import type { Intent, KeptIntent } from '../log/intents.ts'
@@ -69,22 +72,44 @@ function formerState(former: FormerMember): Member['state'] {
 
 export function inviteViews(c: ViewContext, members: readonly Member[]): Invite[] {
   const { list } = c
-  const listed = list ? [...list.invites.values()].map(invite => listedView(c, list, invite, members)) : []
-  const pending = c.intents.flatMap(({ intent }) => {
+  const listed = list ? listedViews(c, list, members) : []
+  const pending = c.intents.flatMap(({ n, intent }) => {
     if (intent.type !== 'invite') return []
     const { id } = inviteKeys(c.suite, intent.secret)
-    return list?.invites.has(hex(id)) ? [] : [pendingView(c, id, intent)]
+    return list?.invites.has(hex(id)) ? [] : [pendingView(c, id, n, intent)]
   })
   return [...listed, ...pending]
 }
 
-function listedView(c: ViewContext, list: ShareList, invite: ListedInvite, members: readonly Member[]): Invite {
+function listedViews(c: ViewContext, list: ShareList, members: readonly Member[]): Invite[] {
+  const out = removalsAfter(c, 0)
+  const dying = new Set(out.length > 0 ? invitesVoidedBy(list, out).map(({ id }) => hex(id)) : [])
+  return [...list.invites.values()].map(invite => listedView(c, list, invite, members, dying.has(hex(invite.id))))
+}
+
+/** Who is to be taken out, by intents that came after this one; who is wanted out twice goes out by the first. */
+function removalsAfter({ list, intents }: ViewContext, n: number): AccountId[] {
+  const removals = new Map<string, { readonly n: number; readonly account: AccountId }>()
+  for (const { n, intent } of intents) {
+    if (intent.type !== 'remove') continue
+    const key = hex(intent.account)
+    if (list?.members.has(key) && !removals.has(key)) removals.set(key, { n, account: intent.account })
+  }
+  return [...removals.values()].flatMap(removal => (removal.n > n ? [removal.account] : []))
+}
+
+/** @param isDying a removal that is on its way voids it */
+function listedView(
+  c: ViewContext,
+  list: ShareList,
+  invite: ListedInvite,
+  members: readonly Member[],
+  isDying: boolean
+): Invite {
   const key = hex(invite.id)
   const note = c.notes.get(key)
   const people = [...list.members.values(), ...list.former.values()]
   const users = new Set(people.filter(person => hex(person.invite) === key).map(person => hex(person.account)))
-  const voiding = c.intents.some(({ intent: i }) => i.type === 'void' && hex(i.invite) === key)
-  const expired = c.nowMs >= invite.expiresMs
   return {
     id: key,
     get link() {
@@ -95,24 +120,38 @@ function listedView(c: ViewContext, list: ShareList, invite: ListedInvite, membe
     expires: new Date(invite.expiresMs),
     uses: invite.uses,
     usedBy: members.filter(member => users.has(hex(member.account))),
-    state: invite.state !== 'open' ? invite.state : voiding ? 'void' : expired ? 'expired' : 'open',
+    state: invite.state === 'open' ? stateOf(c, invite, isDying, 'open') : invite.state,
     void: () => c.voidInvite(invite.id)
   }
 }
 
-function pendingView(c: ViewContext, id: ListedInvite['id'], intent: Intent & { type: 'invite' }): Invite {
+/** What is wanted of an invite counts at once. @param alive its state if nothing ends it */
+function stateOf(
+  { intents, nowMs }: ViewContext,
+  { id, expiresMs }: Pick<ListedInvite, 'id' | 'expiresMs'>,
+  isDying: boolean,
+  alive: Invite['state']
+): Invite['state'] {
+  if (intents.some(({ intent: i }) => i.type === 'void' && same(i.invite, id))) return 'void'
+  return nowMs >= expiresMs ? 'expired' : isDying ? 'void' : alive
+}
+
+/** @param n of its intent: removals after it void it */
+function pendingView(c: ViewContext, id: ListedInvite['id'], n: number, intent: Intent & { type: 'invite' }): Invite {
+  const { bound, expiresMs } = intent
   const note = c.notes.get(hex(id))
+  const isDying = removalsAfter(c, n).some(account => !bound || same(bound, account))
   return {
     id: hex(id),
     get link() {
       return c.linkOf(intent.secret)
     },
     ...(note?.name ? { name: note.name } : {}),
-    ...(intent.bound ? { bound: intent.bound } : {}),
-    expires: new Date(intent.expiresMs),
+    ...(bound ? { bound } : {}),
+    expires: new Date(expiresMs),
     uses: intent.uses,
     usedBy: [],
-    state: 'pending',
+    state: stateOf(c, { id, expiresMs }, isDying, 'pending'),
     void: () => c.voidInvite(id)
   }
 }
