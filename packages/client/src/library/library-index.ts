@@ -69,6 +69,9 @@ export class LibraryIndex {
   readonly #watchers = new Set<(parts: ReadonlySet<IndexPart>) => void>()
   /** By hex id. */
   readonly #itemsById = new Map<string, IndexedItem>()
+  /** The place of each in `items`, rising. */
+  readonly #orders = new Map<string, number>()
+  #ordered = 0
   #items: readonly IndexedItem[] | null = null
   #shares: readonly IndexedShare[] | null = null
   /** Log hex → the records below it, of the parts that have some for each share. */
@@ -148,6 +151,13 @@ export class LibraryIndex {
   get items(): readonly IndexedItem[] {
     this.#items ??= [...this.#itemsById.values()]
     return this.#items
+  }
+
+  /** Those that are selected into a share and are in the library, in the order of `items`. */
+  selectedItems(log: LogId): readonly IndexedItem[] {
+    const orderOf = ({ id }: IndexedItem) => this.#orders.get(hex(id)) ?? 0
+    const selected = [...this.selection(log).keys()].flatMap(key => this.#itemsById.get(key) ?? [])
+    return selected.sort((a, b) => orderOf(a) - orderOf(b))
   }
 
   get itemCount(): number {
@@ -263,8 +273,13 @@ export class LibraryIndex {
 
   #readItem(key: string): void {
     const [item] = readItem(key, this.#root('items').get(key))
-    if (item) this.#itemsById.set(key, item)
-    else this.#itemsById.delete(key)
+    if (!item) {
+      this.#itemsById.delete(key)
+      this.#orders.delete(key)
+      return
+    }
+    this.#itemsById.set(key, item)
+    if (!this.#orders.has(key)) this.#orders.set(key, ++this.#ordered)
   }
 
   #root(part: IndexPart): Y.Map<unknown> {

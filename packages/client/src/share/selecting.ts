@@ -93,8 +93,9 @@ export class Selecting {
   /** Task → when it is this device's turn. */
   readonly #turns = new Map<string, number>()
   #items: readonly Item[] = []
-  /** Of which the app has heard. */
+  /** Of which the app has heard, and the documents that are selected with it: item hex → document. */
   #told: readonly Item[]
+  #selection: ReadonlyMap<string, DocumentId>
   #plan: readonly Task[] | null = null
   #working = false
   #stopTimer: Stop | null = null
@@ -103,6 +104,7 @@ export class Selecting {
   constructor(o: SelectingOptions) {
     this.#o = o
     this.#told = this.items
+    this.#selection = o.library.index.selection(o.log)
     this.#unwatch = o.library.watchDocuments((id, isLocal) => this.#libraryMoved(id, isLocal))
   }
 
@@ -122,12 +124,7 @@ export class Selecting {
 
   /** Items of the library that are selected. A new array on each change. */
   get items(): readonly Item[] {
-    const { log, library } = this.#o
-    const selection = library.index.selection(log)
-    this.#items = sameItems(
-      this.#items,
-      library.index.items.filter(({ id }) => selection.has(hex(id)))
-    )
+    this.#items = sameItems(this.#items, this.#o.library.index.selectedItems(this.#o.log))
     return this.#items
   }
 
@@ -212,15 +209,14 @@ export class Selecting {
 
   #libraryMoved(id: DocumentId, isLocal: boolean): void {
     const key = hex(id)
-    const isIndex = same(id, SHARE_DOCUMENT)
-    if (!isIndex && !this.items.some(item => same(item.id, id))) return
-    if (isLocal) this.#edited.add(key)
-    this.#plan = null
-    if (isIndex) this.#indexMoved()
-    else {
+    if (same(id, SHARE_DOCUMENT)) {
+      if (!this.#indexMoved()) return
+    } else if (this.#selection.has(key)) {
       this.#move(key)
       this.#broken.delete(key)
-    }
+    } else return
+    if (isLocal) this.#edited.add(key)
+    this.#plan = null
     this.#o.listener.changed()
   }
 
@@ -228,14 +224,20 @@ export class Selecting {
     this.#moved.set(item, (this.#moved.get(item) ?? 0) + 1)
   }
 
-  #indexMoved(): void {
+  /** @returns whether anything of it is about this share: the index names all items of all shares */
+  #indexMoved(): boolean {
+    const { library, log, listener } = this.#o
     const before = this.#told
     const now = this.items
-    if (before === now) return
+    const selection = library.index.selection(log)
+    if (before === now && isSameSelection(this.#selection, selection)) return false
+    this.#selection = selection
     this.#told = now
-    this.#o.listener.listed()
+    if (before === now) return true
+    listener.listed()
     const selected = new Set(now.map(({ id }) => hex(id)))
-    for (const { id } of before) if (!selected.has(hex(id))) this.#o.listener.unselected(id)
+    for (const { id } of before) if (!selected.has(hex(id))) listener.unselected(id)
+    return true
   }
 
   // --- what is to be done ---
@@ -385,6 +387,10 @@ function reachedIn(positions: ReadonlyMap<string, Position>): string {
     .map(([device, { reached }]) => `${device}:${reached}`)
     .sort()
     .join()
+}
+
+function isSameSelection(a: ReadonlyMap<string, DocumentId>, b: ReadonlyMap<string, DocumentId>): boolean {
+  return a.size === b.size && [...a].every(([item, document]) => same(document, b.get(item) ?? new Uint8Array()))
 }
 
 function keyOf({ does, document }: Task): string {
