@@ -98,7 +98,7 @@ export class LibraryLog extends OpenLog<LibraryList> implements AccountKeys {
     this.#o = o
     this.account = account
     this.device = device
-    this.index = new LibraryIndex(document.doc)
+    this.index = new LibraryIndex(document.doc, id => replica.isDropped(id))
     this.index.watch(parts => o.listener.indexed(parts))
     this.#intents = new Intents(replica)
     this.#wishes = new Wishes({
@@ -137,7 +137,8 @@ export class LibraryLog extends OpenLog<LibraryList> implements AccountKeys {
       openKeys: (statements, known) => libraryEpochKeys(suite, log, statements, holder, known),
       edited: () => library?.sync.edited(),
       refused: error => library?.refused(error),
-      moved: (document, author) => library?.documentMoved(document, author)
+      moved: (document, author) => library?.documentMoved(document, author),
+      dropped: document => library?.documentDropped(document)
     })
     if (!replica.list && o.created) {
       const refusal = replica.foldAccess(decodeEntry(suite, o.created), 1, world.now())
@@ -231,14 +232,16 @@ export class LibraryLog extends OpenLog<LibraryList> implements AccountKeys {
     for (const moved of [...this.#documentWatchers]) moved(id, hex(author) === hex(this.device.id))
   }
 
+  /** What the index may still say of its item counts no more. */
+  private documentDropped(id: DocumentId): void {
+    if (!this.index.dropped(id)) return
+    for (const moved of [...this.#documentWatchers]) moved(SHARE_DOCUMENT, false)
+  }
+
   /** Takes a document out of the library for ever; resolves when that is saved here. */
   async drop(id: DocumentId): Promise<void> {
     this.assertUsable()
     await this.sync.drop(id)
-  }
-
-  isDropped(id: DocumentId): boolean {
-    return this.replica.isDropped(id)
   }
 
   /** The document beside an item that never leaves the library. */
