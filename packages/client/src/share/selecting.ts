@@ -112,7 +112,9 @@ export class Selecting {
     for await (const { key, value } of replica.store.range('mirrored/')) {
       this.#mirrored.set(key.slice('mirrored/'.length), new TextDecoder().decode(value))
     }
-    for (const id of await replica.documents()) this.copyMoved(id)
+    for (const id of await replica.documents()) {
+      if (!same(id, SHARE_DOCUMENT) && !replica.isDropped(id)) this.#copies.add(hex(id))
+    }
     for (const [item, document] of library.index.selection(log)) {
       const reached = reachedIn(await library.positions(documentId(unhex(item))))
       if (this.#mirrored.get(hex(document)) !== reached) this.#move(item)
@@ -172,15 +174,17 @@ export class Selecting {
 
   /** Something of a document of this share is kept here that was not. */
   copyMoved(id: DocumentId): void {
-    if (!same(id, SHARE_DOCUMENT) && !this.#o.replica.isDropped(id)) this.#copies.add(hex(id))
-    this.#plan = null
+    const isManifest = same(id, SHARE_DOCUMENT)
+    const isNew = !isManifest && !this.#copies.has(hex(id)) && !this.#o.replica.isDropped(id)
+    if (isNew) this.#copies.add(hex(id))
+    if (isManifest || isNew) this.#copiesChanged()
   }
 
   /** A document of this share is no more. */
   copyDropped(id: DocumentId): void {
     this.#copies.delete(hex(id))
     this.#mirrored.delete(hex(id))
-    this.#plan = null
+    this.#copiesChanged()
   }
 
   /** Does what is this device's turn. */
@@ -222,6 +226,12 @@ export class Selecting {
       this.#broken.delete(key)
     }
     this.#o.listener.changed()
+  }
+
+  /** Another device may have done what was to be done here, or left something to do. */
+  #copiesChanged(): void {
+    this.#plan = null
+    if (!this.#closed) this.#o.listener.changed()
   }
 
   #move(item: string): void {
