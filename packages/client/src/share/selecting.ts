@@ -58,6 +58,8 @@ export interface SelectingOptions {
     unselected(item: ItemId): void
     /** What is still to be done has changed. */
     changed(): void
+    /** Maybe nothing of it any more: another device did something. */
+    waitedFor(): void
     refused(error: LendError): void
   }
 }
@@ -174,10 +176,8 @@ export class Selecting {
 
   /** Something of a document of this share is kept here that was not. */
   copyMoved(id: DocumentId): void {
-    const isManifest = same(id, SHARE_DOCUMENT)
-    const isNew = !isManifest && !this.#copies.has(hex(id)) && !this.#o.replica.isDropped(id)
-    if (isNew) this.#copies.add(hex(id))
-    if (isManifest || isNew) this.#copiesChanged()
+    if (!same(id, SHARE_DOCUMENT) && !this.#o.replica.isDropped(id)) this.#copies.add(hex(id))
+    this.#copiesChanged()
   }
 
   /** A document of this share is no more. */
@@ -228,10 +228,11 @@ export class Selecting {
     this.#o.listener.changed()
   }
 
-  /** Another device may have done what was to be done here, or left something to do. */
+  /** Another device may have done what was to be done here. */
   #copiesChanged(): void {
+    const waited = this.#plan !== null && this.#plan.length > 0
     this.#plan = null
-    if (!this.#closed) this.#o.listener.changed()
+    if (waited && !this.#working && !this.#closed) this.#o.listener.waitedFor()
   }
 
   #move(item: string): void {
