@@ -1,5 +1,6 @@
 /** What somebody has who was given everything of a share: every key of its owner, every entry, every record on a disk. */
 import { dataKey, type Entry, epochKeys, hex, type LogId, loadSuite, openContent } from '@lend/engine'
+import { ACCOUNT_DATABASE, ACCOUNT_KEY_FILE } from '../../packages/client/src/account/account-store.ts'
 import { SealedStore } from '../../packages/client/src/disk/sealed-store.ts'
 import { replicaKeyFile, replicaName } from '../../packages/client/src/disk/wipe.ts'
 import { AccessHistory } from '../../packages/engine/src/log/history.ts'
@@ -33,15 +34,20 @@ export async function contentsOf(
   })
 }
 
-/** Every record of a replica on a disk, opened; its account must be closed. */
-export async function recordsIn(folder: string, log: LogId): Promise<Map<string, Uint8Array>> {
-  const name = hex(log)
+/**
+ * Every record of a replica on a disk, opened; its account must be closed.
+ * @param log `account`: of the account's own store, which has the library
+ */
+export async function recordsIn(folder: string, log: LogId | 'account'): Promise<Map<string, Uint8Array>> {
+  const place =
+    log === 'account'
+      ? { name: ACCOUNT_DATABASE, keyFile: ACCOUNT_KEY_FILE }
+      : { name: replicaName(hex(log)), keyFile: replicaKeyFile(hex(log)) }
   const store = await SealedStore.open({
     suite: await loadSuite(),
     dice: nodeWorld.dice,
     disk: nodeWorld.disk(folder),
-    name: replicaName(name),
-    keyFile: replicaKeyFile(name)
+    ...place
   })
   const records = new Map<string, Uint8Array>()
   for await (const { key, value } of store.range('')) records.set(key, value)

@@ -268,9 +268,7 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
   async rename(name: string): Promise<void> {
     this.#assertOpen()
     checkText('name', name, limits.NAME_BYTES_MAX)
-    await this.#home.library.edit(index => {
-      index.name = name
-    })
+    await this.#home.library.rename(name)
   }
 
   async share(o: { title: string; items?: readonly Item[]; relay?: string; leaseMs?: number | null }): Promise<Share> {

@@ -65,6 +65,7 @@ type Fields = Readonly<Record<string, unknown>>
 
 export class LibraryIndex {
   readonly #doc: Y.Doc
+  readonly #isDropped: (id: DocumentId) => boolean
   readonly #roots: ReadonlyMap<IndexPart, Y.Map<unknown>>
   readonly #watchers = new Set<(parts: ReadonlySet<IndexPart>) => void>()
   /** By hex id. */
@@ -77,8 +78,10 @@ export class LibraryIndex {
   /** Log hex → the records below it, of the parts that have some for each share. */
   readonly #groups = new Map<IndexPart, ReadonlyMap<string, readonly (readonly [string, unknown])[]>>()
 
-  constructor(doc: Y.Doc) {
+  /** @param isDropped whether the library has this document no more: its item is gone, whatever a record says */
+  constructor(doc: Y.Doc, isDropped: (id: DocumentId) => boolean = () => false) {
     this.#doc = doc
+    this.#isDropped = isDropped
     const parts = Object.keys(ROOTS) as IndexPart[]
     this.#roots = new Map(parts.map(part => [part, doc.getMap(ROOTS[part])]))
     for (const key of this.#root('items').keys()) this.#readItem(key)
@@ -166,6 +169,18 @@ export class LibraryIndex {
 
   item(id: DocumentId): IndexedItem | null {
     return this.#itemsById.get(hex(id)) ?? null
+  }
+
+  /**
+   * The document of an item is no more. Its record may be there still, or again: renamed on one device while it was
+   * removed on another. @returns whether its item was there until now
+   */
+  dropped(id: DocumentId): boolean {
+    if (!this.#itemsById.delete(hex(id))) return false
+    this.#orders.delete(hex(id))
+    this.#items = null
+    for (const watcher of [...this.#watchers]) watcher(new Set(['items']))
+    return true
   }
 
   putItem(item: IndexedItem): void {
@@ -273,7 +288,7 @@ export class LibraryIndex {
 
   #readItem(key: string): void {
     const [item] = readItem(key, this.#root('items').get(key))
-    if (!item) {
+    if (!item || this.#isDropped(item.id)) {
       this.#itemsById.delete(key)
       this.#orders.delete(key)
       return

@@ -30,6 +30,7 @@ import {
 } from '@lend/engine'
 import type * as Y from 'yjs'
 import type { AccountKeys } from '../account/account-keys.ts'
+import { asLendError } from '../disk/disk-error.ts'
 import type { SealedStore } from '../disk/sealed-store.ts'
 import type { ReplicaDocument } from '../log/document.ts'
 import { type Intent, Intents } from '../log/intents.ts'
@@ -94,6 +95,8 @@ export class LibraryLog extends OpenLog<LibraryList> implements AccountKeys {
   #proof: readonly Uint8Array[] = []
   #sealing: readonly KeyPair[] = []
   #toldHead = ''
+  /** What the account is to be called, said on a device that has never seen the library. */
+  #renamed: string | null = null
   #isOut = false
 
   private constructor(o: LibraryLogOptions, replica: Replica<LibraryList>, document: ReplicaDocument) {
@@ -102,7 +105,7 @@ export class LibraryLog extends OpenLog<LibraryList> implements AccountKeys {
     this.#o = o
     this.account = account
     this.device = device
-    this.index = new LibraryIndex(document.doc)
+    this.index = new LibraryIndex(document.doc, id => replica.isDropped(id))
     this.index.watch(parts => o.listener.indexed(parts))
     this.#intents = new Intents(replica)
     this.#wishes = new Wishes({
@@ -141,7 +144,8 @@ export class LibraryLog extends OpenLog<LibraryList> implements AccountKeys {
       openKeys: (statements, known) => libraryEpochKeys(suite, log, statements, holder, known),
       edited: () => library?.sync.edited(),
       refused: error => library?.refused(error),
-      moved: (document, author) => library?.documentMoved(document, author)
+      moved: (document, author) => library?.documentMoved(document, author),
+      dropped: document => library?.documentDropped(document)
     })
     if (!replica.list && o.created) {
       const refusal = replica.foldAccess(decodeEntry(suite, o.created), 1, world.now())
@@ -150,6 +154,7 @@ export class LibraryLog extends OpenLog<LibraryList> implements AccountKeys {
     }
     const document = await replica.document(SHARE_DOCUMENT)
     library = new LibraryLog(o, replica, document)
+    library.#noteName()
     await library.#intents.load()
     await library.sync.load()
     library.#moved()
@@ -163,6 +168,14 @@ export class LibraryLog extends OpenLog<LibraryList> implements AccountKeys {
 
   get name(): string {
     return this.index.name ?? this.#o.name
+  }
+
+  /** Resolves when it is saved here. */
+  async rename(name: string): Promise<void> {
+    await this.edit(index => {
+      index.name = name
+    })
+    this.#noteName()
   }
 
   // --- what proves and opens ---
@@ -235,14 +248,16 @@ export class LibraryLog extends OpenLog<LibraryList> implements AccountKeys {
     for (const moved of [...this.#documentWatchers]) moved(id, hex(author) === hex(this.device.id))
   }
 
+  /** What the index may still say of its item counts no more. */
+  private documentDropped(id: DocumentId): void {
+    if (!this.index.dropped(id)) return
+    for (const moved of [...this.#documentWatchers]) moved(SHARE_DOCUMENT, false)
+  }
+
   /** Takes a document out of the library for ever; resolves when that is saved here. */
   async drop(id: DocumentId): Promise<void> {
     this.assertUsable()
     await this.sync.drop(id)
-  }
-
-  isDropped(id: DocumentId): boolean {
-    return this.replica.isDropped(id)
   }
 
   /** The document beside an item that never leaves the library. */
@@ -335,7 +350,9 @@ export class LibraryLog extends OpenLog<LibraryList> implements AccountKeys {
   override changed(): void {
     super.changed()
     void this.#wishes?.work()
-    if (this.sync?.link.state === 'live') this.#dropAgain()
+    if (this.sync?.link.state !== 'live') return
+    this.#dropAgain()
+    this.#nameAgain()
   }
 
   override async close(): Promise<void> {
@@ -372,6 +389,19 @@ export class LibraryLog extends OpenLog<LibraryList> implements AccountKeys {
     this.#sealing = [...this.replica.epochKeys.values()].map(key => accountSealingKeys(suite, key))
     this.#o.listener.rekeyed()
     this.emit('change', undefined)
+  }
+
+  /** A name that was set without a look at the one before may lose against that: it is set again once the library is here. */
+  #noteName(): void {
+    const isUnseen = this.replica.state.head === null && !this.#o.created
+    if (isUnseen) this.#renamed = this.index.name
+  }
+
+  #nameAgain(): void {
+    const name = this.#renamed
+    this.#renamed = null
+    if (name === null || name === this.index.name) return
+    this.rename(name).catch(error => this.refused(asLendError(error)))
   }
 
   /** Of what was dropped a relay that lost the drop has something again. */

@@ -118,9 +118,7 @@ export class OpenLibrary extends Emitter<LibraryEvents> implements Library {
 
   #listed({ id }: Item): Item {
     const item = this.#log.index.item(id)
-    // Renamed on one device while it was removed on another: it stays removed.
-    if (item && this.#log.isDropped(id)) this.#log.index.removeItem(id)
-    if (!item || this.#log.isDropped(id)) throw badItem('the library has no such item; it may have been removed')
+    if (!item) throw badItem('the library has no such item; it may have been removed')
     return item
   }
 

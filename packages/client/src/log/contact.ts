@@ -205,7 +205,7 @@ export class Contact<L extends AccessList> {
     // Without a cursor, yet with a list: a list that was being told anew when this device was stopped.
     const begun = cursor === null && replica.history.records.length > 0
     const anew = cursor ? !same(cursor.incarnation, incarnation) : begun || republish
-    this.#offered = this.#offer(head.accessHead, incarnation)
+    this.#offered = this.#offer(head.accessHead, incarnation, anew)
     if (anew) {
       this.#restart()
       await replica.commit({ durable: true })
@@ -243,7 +243,7 @@ export class Contact<L extends AccessList> {
     if (refusal.code === 'INCARNATION') return this.#offerRefused()
     const isLost = this.#writable && refusal.code === 'NO_ACCESS' && this.#replica.state.cursor !== null
     // Our own share, and the relay does not know it: it lost it. What we hold of the list brings it back.
-    if (isLost) this.#offered = this.#offer(NO_ENTRY, NO_INCARNATION)
+    if (isLost) this.#offered = this.#offer(NO_ENTRY, NO_INCARNATION, true)
     this.#refuse(refusal, isLost ? LOST_RETRY_MS : (refusal.retryAfterMs ?? RETRY_MS))
   }
 
@@ -289,9 +289,9 @@ export class Contact<L extends AccessList> {
   // --- the list ---
 
   /** @returns the last entry that was offered, null for none */
-  #offer(accessHead: EntryId, incarnation: Incarnation): EntryId | null {
+  #offer(accessHead: EntryId, incarnation: Incarnation, isLost: boolean): EntryId | null {
     const { log, history } = this.#replica
-    const offering = offeringTo(accessHead, history)
+    const offering = offeringTo(accessHead, history, isLost)
     for (const entries of offering?.parts ?? []) this.#send({ type: 'offer', log, incarnation, entries })
     return offering?.last ?? null
   }

@@ -211,11 +211,13 @@ export class Publisher<L extends AccessList> {
   /** Entries that stand in the log now, this device's own or others'. */
   async applied(entries: readonly Entry[]): Promise<void> {
     if (!this.#o.writable) return
+    const { size } = this.#outbox
     for (const entry of entries) {
       if (entry.kind === 'drop') this.#outbox.forget(entry.document)
       // What came behind a drop, which the relay has lost, is only to be dropped again.
       else if (!this.#replica.isDropped(entry.document)) await this.#compaction.grew(entry)
     }
+    if (this.#outbox.size !== size) this.#o.changed()
   }
 
   /**
@@ -384,6 +386,7 @@ export class Publisher<L extends AccessList> {
         return 'none'
     }
     await this.#replica.commit({ durable: false })
+    this.#o.changed()
     await this.pump()
     return 'none'
   }

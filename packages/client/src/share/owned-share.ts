@@ -106,6 +106,7 @@ export class OwnedShare extends OpenShare implements Share {
         listed: () => this.emit('change', undefined),
         unselected: item => this.emit('unselected', item),
         changed: () => this.changed(),
+        waitedFor: () => super.changed(),
         refused: error => this.refused(error)
       }
     })

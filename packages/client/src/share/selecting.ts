@@ -58,6 +58,8 @@ export interface SelectingOptions {
     unselected(item: ItemId): void
     /** What is still to be done has changed. */
     changed(): void
+    /** Maybe nothing of it any more: another device did something. */
+    waitedFor(): void
     refused(error: LendError): void
   }
 }
@@ -114,7 +116,9 @@ export class Selecting {
     for await (const { key, value } of replica.store.range('mirrored/')) {
       this.#mirrored.set(key.slice('mirrored/'.length), new TextDecoder().decode(value))
     }
-    for (const id of await replica.documents()) this.copyMoved(id)
+    for (const id of await replica.documents()) {
+      if (!same(id, SHARE_DOCUMENT) && !replica.isDropped(id)) this.#copies.add(hex(id))
+    }
     for (const [item, document] of library.index.selection(log)) {
       const reached = reachedIn(await library.positions(documentId(unhex(item))))
       if (this.#mirrored.get(hex(document)) !== reached) this.#move(item)
@@ -170,14 +174,14 @@ export class Selecting {
   /** Something of a document of this share is kept here that was not. */
   copyMoved(id: DocumentId): void {
     if (!same(id, SHARE_DOCUMENT) && !this.#o.replica.isDropped(id)) this.#copies.add(hex(id))
-    this.#plan = null
+    this.#copiesChanged()
   }
 
   /** A document of this share is no more. */
   copyDropped(id: DocumentId): void {
     this.#copies.delete(hex(id))
     this.#mirrored.delete(hex(id))
-    this.#plan = null
+    this.#copiesChanged()
   }
 
   /** Does what is this device's turn. */
@@ -218,6 +222,13 @@ export class Selecting {
     if (isLocal) this.#edited.add(key)
     this.#plan = null
     this.#o.listener.changed()
+  }
+
+  /** Another device may have done what was to be done here. */
+  #copiesChanged(): void {
+    const waited = this.#plan !== null && this.#plan.length > 0
+    this.#plan = null
+    if (waited && !this.#working && !this.#closed) this.#o.listener.waitedFor()
   }
 
   #move(item: string): void {
