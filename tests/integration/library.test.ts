@@ -409,7 +409,7 @@ library('a library takes its ten thousandth item and no more, until one is remov
     connection: new RelayConnection({ url: seeds.relayUrl, relayKey: null, world: offline, suite, device }),
     name: seeds.name,
     created: seeds.created,
-    listener: { indexed() {}, rekeyed() {}, ended() {} }
+    listener: { indexed() {}, rekeyed() {}, ended() {}, putOut() {}, cloned() {} }
   })
   const items = new OpenLibrary(log)
   // As another device would bring them.

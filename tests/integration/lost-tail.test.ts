@@ -1,7 +1,7 @@
 // limit: 240 s
 /**
  * A relay that was put back to an older copy of its data, or to none, gets everything back from its people's devices; one
- * damaged log harms no other; an owner's replica that is gone comes back from the relay; a cloned owner is noticed.
+ * damaged log harms no other; an owner's replica that is gone comes back from the relay.
  */
 import { cp, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -607,48 +607,6 @@ tail(
     assert.equal(edits(shareAgain).toArray(), ['one', 'two'])
   })
 )
-
-for (const isEdited of [true, false]) {
-  const how = isEdited ? 'after an edit of its own' : 'before it writes'
-  tail(
-    `a cloned owner is told so ${how}, and nothing is lost or overwritten at the relay`,
-    household(async house => {
-      const maya = await house.person('maya')
-      const ana = await house.person('ana')
-      const share = await lent(maya)
-      const toAna = await follow(share, ana)
-      await maya.close()
-      await cp(house.folder('maya'), house.folder('clone'), { recursive: true })
-      const original = await house.person('maya')
-      const originalShare = shareOf(original)
-      await edit(originalShare, 'original')
-      await edit(originalShare, 'original again')
-      await original.close()
-      if (isEdited) {
-        await house.stopRelay()
-        const early = await house.person('clone')
-        edits(shareOf(early)).push(['clone'])
-        await early.close()
-        await house.startRelay()
-      }
-      const clone = await house.person('clone')
-      const cloneShare = shareOf(clone)
-      await until(cloneShare, () => cloneShare.status.state === 'failed')
-      const { status } = cloneShare
-      assert.is(status.state === 'failed' && status.error.code, 'DEVICE_CLONED')
-      // Its unsent edit stays with it.
-      if (isEdited) assert.ok(edits(cloneShare).toArray().includes('clone'))
-      await clone.close()
-      const again = await house.person('maya')
-      const againShare = shareOf(again)
-      await edit(againShare, 'still here')
-      const words = ['one', 'original', 'original again', 'still here']
-      assert.equal(edits(againShare).toArray(), words)
-      await reads(toAna, words)
-      await reads(await follow(againShare, await house.person('late')), words)
-    })
-  )
-}
 
 /** Flips one byte of a record of this log in the relay's database. */
 async function flipByteOf(relayFolder: string, log: Uint8Array): Promise<void> {

@@ -20,7 +20,8 @@ export function openAccount(o: OpenOptions): Promise<Account> {
 /**
  * Makes this device one of the account whose other device made the link; its name and all it has follow from there. Cut off,
  * it goes on when it is called again.
- * @param o.path a folder without an account; one that holds this account is opened, and the link stays unused
+ * @param o.path a folder without an account; one that holds this account is opened, and the link stays unused, unless another copy of
+ * its device took its place (`DEVICE_CLONED`): it goes on with a fresh one
  * @throws LendError BAD_LINK, INVITE_*, OFFLINE, RATE_LIMITED, RELAY_KEY_CHANGED, APP_TOO_OLD, DEVICE_REMOVED, BAD_FIELD for a folder
  * that holds another account, and those of openAccount
  */

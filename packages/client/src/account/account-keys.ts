@@ -6,15 +6,19 @@ import {
   type AccountId,
   accountId,
   accountOfRootKey,
+  authorAccount,
   authorLibrary,
   type DeviceKeys,
   type Dice,
   deviceKeys,
+  isAccountDue,
   type KeyPair,
   type LibraryList,
   logId,
   Reader,
   rootKeys,
+  type ShareList,
+  type Statement,
   type Suite,
   Writer
 } from '@lend/engine'
@@ -42,6 +46,14 @@ export interface Seeds {
   /** What account and device were called when this was made; the library says what they are called now. */
   readonly name: string
   readonly deviceName: string
+}
+
+/** The `account` statement that a share's list lacks of this account; null when it lacks none. */
+export function accountDue(
+  list: ShareList,
+  { library, proof }: Pick<AccountKeys, 'library' | 'proof'>
+): Statement | null {
+  return isAccountDue(list, library) ? authorAccount(list, library, proof) : null
 }
 
 const TEXT_BYTES_MAX = 4096

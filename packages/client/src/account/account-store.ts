@@ -62,12 +62,15 @@ export const ACCOUNT_DATABASE = 'account'
 export const ACCOUNT_KEY_FILE = 'account.key'
 
 const SEEDS = 'seeds'
+const PUT_OUT = 'put-out'
 const TEXT_BYTES_MAX = 4096
 
 export class AccountStore {
   /** The library's replica is kept in it too. */
   readonly sealed: SealedStore
-  readonly device: DeviceKeys
+  readonly #suite: Suite
+  #device: DeviceKeys
+  #isPutOut = false
   #seeds: Seeds
   #shares = new Map<string, ShareRecord>()
   #receipts = new Map<string, DueReceipt>()
@@ -75,8 +78,9 @@ export class AccountStore {
 
   private constructor(suite: Suite, store: SealedStore, seeds: Seeds) {
     this.sealed = store
+    this.#suite = suite
     this.#seeds = seeds
-    this.device = deviceKeys(suite, seeds.deviceSeed)
+    this.#device = deviceKeys(suite, seeds.deviceSeed)
   }
 
   /** @throws LendError of the disk, and those of `begin` */
@@ -96,8 +100,32 @@ export class AccountStore {
     }
   }
 
+  /** This device. */
+  get device(): DeviceKeys {
+    return this.#device
+  }
+
   get seeds(): Seeds {
     return this.#seeds
+  }
+
+  /** Another copy of this device took its place in the account. */
+  get isPutOut(): boolean {
+    return this.#isPutOut
+  }
+
+  async putOut(): Promise<void> {
+    this.#isPutOut = true
+    await this.#write(put(PUT_OUT, new Uint8Array(0)))
+  }
+
+  /** This device is another one from now on. @param keep writes the changes that say so */
+  async become(seeds: Seeds, keep: (device: DeviceKeys, changes: readonly Change[]) => Promise<void>): Promise<void> {
+    const device = deviceKeys(this.#suite, seeds.deviceSeed)
+    await keep(device, freshRecords(seeds))
+    this.#seeds = seeds
+    this.#device = device
+    this.#isPutOut = false
   }
 
   get relayUrl(): string {
@@ -157,6 +185,7 @@ export class AccountStore {
   }
 
   async #load(): Promise<void> {
+    this.#isPutOut = await isPutOut(this.sealed)
     for await (const { key, value } of this.sealed.range('share/')) {
       const log = key.slice('share/'.length)
       this.#shares.set(log, decodeShareRecord(logId(unhex(log)), value))
@@ -172,6 +201,16 @@ export class AccountStore {
 export function accountRecords(seeds: Seeds, relayKey: Uint8Array | null): Change[] {
   const relay = relayKey ? [put(relayRecord(seeds.relayUrl), relayKey)] : []
   return [put(SEEDS, encodeSeeds(seeds)), ...relay]
+}
+
+/** What says that a folder's account goes on there with another device. */
+export function freshRecords(seeds: Seeds): Change[] {
+  return [put(SEEDS, encodeSeeds(seeds)), del(PUT_OUT)]
+}
+
+/** Whether another copy of the device that is kept there took its place. */
+export async function isPutOut(store: SealedStore): Promise<boolean> {
+  return (await store.get(PUT_OUT)) !== null
 }
 
 function relayRecord(url: string): string {

@@ -17,6 +17,7 @@ import { Accepting } from './accepting.ts'
 import { accountStatus } from './account-status.ts'
 import { AccountStore, type Begin, type Home, type Place } from './account-store.ts'
 import { type AccountEnd, finishAccountWipe, wipeAccount } from './account-wipe.ts'
+import { Becoming } from './becoming.ts'
 import { firstRun } from './first-run.ts'
 import { Jobs } from './jobs.ts'
 import { Phrase } from './phrase.ts'
@@ -133,10 +134,13 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
   readonly #all: Shares
   readonly #accepting: Accepting
   readonly #phrase: Phrase
+  readonly #becoming: Becoming
   #shares: readonly Share[] = []
   #sharedWithMe: readonly LentShare[] = []
   #status: Status = { state: 'offline' }
   #stopNews = () => {}
+  /** That this device is put out, on its way to the disk. */
+  #keeping: Promise<unknown> = Promise.resolve()
   #closed = false
 
   private constructor(home: Home, relays: Relays, refers: Refers | null) {
@@ -150,10 +154,17 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
       moved: () => this.#look(),
       ended: ended => this.emit('ended', ended),
       refers,
+      cloned: device => this.#becoming.noticed(device),
+      putOut: device => this.#becoming.putOut(device),
       openItem: item => this.library.open(item)
     })
     this.#accepting = new Accepting(home, relays, this.#jobs, this.#all)
     this.#phrase = new Phrase(home)
+    this.#becoming = new Becoming(home, {
+      became: () => this.#became(),
+      putOut: () => this.#putOut(),
+      failed: error => this.emit('error', error)
+    })
     home.library.on('status', () => this.#look())
     home.library.on('change', () => this.emit('change', undefined))
   }
@@ -194,7 +205,9 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
           if (opened) opened.#indexed(parts)
         },
         rekeyed: then(account => account.#all.rekeyed()),
-        ended: then(account => void account.#leave('device-removed'))
+        ended: then(account => void account.#leave('device-removed')),
+        cloned: id => then(account => account.#becoming.noticed(id))(),
+        putOut: id => then(account => account.#becoming.putOut(id))()
       }
     })
     if (library.index.deviceName(device.id) === null) {
@@ -209,11 +222,15 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
   }
 
   async #begin(finished: readonly FinishedWipe[]): Promise<void> {
+    const isBecoming = await this.#becoming.resume()
     this.#relays.own.open()
     const ended = finished.map(endedBefore)
     const errors = await this.#all.openAll(finished)
-    this.#home.library.start()
-    this.#jobs.deliverReceipts()
+    if (this.#home.store.isPutOut && !isBecoming) this.#lock()
+    else {
+      this.#home.library.start()
+      this.#jobs.deliverReceipts()
+    }
     this.#forgetPhrase()
     this.#listed()
     // Told once somebody can listen.
@@ -317,7 +334,7 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
   }
 
   async signOut(o: { loseUnsynced?: boolean } = {}): Promise<void> {
-    this.#assertOpen()
+    this.#assertNotClosed()
     const unsynced = this.#unsynced
     if (!o.loseUnsynced && unsynced > 0) {
       throw new LendError('UNSYNCED', `${unsynced} edits are not at the relay yet and would be lost`, {
@@ -342,6 +359,8 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
     this.#stopNews()
     this.#accepting.close()
     this.#jobs.close()
+    await this.#becoming.close()
+    await this.#keeping
     await this.#all.close()
     await this.#home.library.close()
     await this.#phrase.close()
@@ -351,8 +370,7 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
 
   /** Edits that are not at their relay, of the library and every share of mine. */
   get #unsynced(): number {
-    const statuses = [this.#home.library, ...this.#all.all].map(log => log.status)
-    return statuses.reduce((sum, status) => sum + ('unsynced' in status ? status.unsynced : 0), 0)
+    return [this.#home.library, ...this.#all.all].reduce((sum, log) => sum + log.unsynced, 0)
   }
 
   #tellLeave(): Promise<void> {
@@ -381,6 +399,7 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
     this.emit('status', this.#status)
     try {
       await wipeAccount(disk, reason, async () => {
+        await this.#becoming.close()
         await this.#all.letGo()
         await library.letGo()
         await this.#phrase.close()
@@ -400,7 +419,47 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
     this.emit('change', undefined)
   }
 
+  /** This device was a copy, and is a device of its own from now on. */
+  #became(): void {
+    const { library, store } = this.#home
+    const { device, seeds } = store
+    this.#all.renew()
+    this.#relays.renew()
+    library.reconnect()
+    library
+      .edit(index => index.nameDevice(device.id, seeds.deviceName))
+      .catch(error => this.emit('error', asLendError(error)))
+    this.emit(
+      'error',
+      new LendError('DEVICE_CLONED', 'this device was a copy of another; it is a device of its own now')
+    )
+    this.#listed()
+  }
+
+  /** Another copy of this device took its place: nothing is wiped, and all of it waits to be paired again. */
+  #putOut(): void {
+    if (this.#closed || this.#home.store.isPutOut) return
+    this.#keeping = this.#home.store.putOut().catch(error => this.emit('error', asLendError(error)))
+    this.#lock()
+  }
+
+  #lock(): void {
+    const error = clonedAway()
+    this.#accepting.close()
+    this.#jobs.close()
+    this.#home.library.lock(error)
+    this.#all.lock(error)
+    this.#relays.close()
+    this.#listed()
+  }
+
+  /** @throws LendError CLOSED, DEVICE_CLONED */
   #assertOpen(): void {
+    this.#assertNotClosed()
+    if (this.#home.store.isPutOut) throw clonedAway()
+  }
+
+  #assertNotClosed(): void {
     if (this.#closed) throw new LendError('CLOSED', 'the account was closed')
   }
 
@@ -432,4 +491,9 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
     this.#status = status
     this.emit('status', status)
   }
+}
+
+function clonedAway(): LendError {
+  const why = 'this device was copied, and the copy took its place in the account; pair it again, it keeps what it has'
+  return new LendError('DEVICE_CLONED', why, { retry: 'after-change' })
 }

@@ -3,12 +3,13 @@
  * that was cut off got there, delivering the receipt of a wipe. Each has its record in the account's store, which goes
  * when the job is done; so all of them are begun again at the next start.
  */
-import { hex, LendError, type LogId, logId, REFUSALS, Refusal, signReceipt } from '@lend/engine'
+import { hex, LendError, type LogId, logId, REFUSALS, Refusal, signReceipt, sinceReset, standingOf } from '@lend/engine'
 import { asLendError } from '../disk/disk-error.ts'
 import { type Joined, joinedIn } from '../joining/join.ts'
 import { unhex } from '../log/records.ts'
 import { AccessVisit } from '../log/visit.ts'
 import type { RelayConnection } from '../relay/connection.ts'
+import { accountDue } from './account-keys.ts'
 import type { Home } from './account-store.ts'
 import type { Relays } from './relays.ts'
 import type { LentRecord } from './share-record.ts'
@@ -80,6 +81,9 @@ export class Jobs {
       const list = await visit.list
       const former = list.former.get(hex(account))
       const isOut = former || list.stopped
+      // A device that the list does not have yet has nothing to say in it.
+      const isKnown = standingOf(list, device.id).is !== 'stranger'
+      if (!isOut && !isKnown) await visit.write(now => accountDue(now, library))
       const entry = isOut ? null : await visit.write(now => (now.members.has(hex(account)) ? { type: 'leave' } : null))
       const accessHead = former?.ended ?? entry?.id ?? list.stopped
       const said = accessHead && { device: device.id, accessHead, reason: 'left' as const, timeMs: world.now() }
@@ -131,8 +135,10 @@ export class Jobs {
   }
 
   #visit(log: LogId, connection: RelayConnection): AccessVisit {
-    const { suite, world, store } = this.#home
-    return new AccessVisit({ kind: 'share', suite, world, log, device: store.device, invite: null, connection })
+    const { suite, world, store, library } = this.#home
+    const accountProof = sinceReset(library.proof)
+    const device = store.device
+    return new AccessVisit({ kind: 'share', suite, world, log, device, invite: null, connection, accountProof })
   }
 
   /** @returns what ends it, once */

@@ -90,6 +90,11 @@ export class Relays {
     })
   }
 
+  /** This device is another one from now on. */
+  renew(): void {
+    for (const connection of this.#connections.values()) connection.renew(this.#home.store.device)
+  }
+
   close(): void {
     this.#closed = true
     for (const connection of this.#connections.values()) connection.close()

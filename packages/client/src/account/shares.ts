@@ -4,12 +4,12 @@
  */
 import {
   type AccountId,
-  authorAccount,
   authorShare,
+  type DeviceId,
   epochKeys,
   hex,
-  isAccountDue,
   LendError,
+  same,
   shareLogId,
   sinceReset
 } from '@lend/engine'
@@ -24,6 +24,7 @@ import { type End, LentShareOpen } from '../share/lent-share.ts'
 import type { OpenShareOptions } from '../share/open-share.ts'
 import { OwnedShare } from '../share/owned-share.ts'
 import type { Ended, Item, LentShare, Refers, Share } from '../share/types.ts'
+import { accountDue } from './account-keys.ts'
 import type { Home } from './account-store.ts'
 import type { Jobs } from './jobs.ts'
 import { Listing } from './listing.ts'
@@ -42,6 +43,10 @@ export interface SharesListener {
   ended(ended: Ended): void
   /** What items refer to, if the app says so. */
   readonly refers: Refers | null
+  /** A share shows that this device was copied or restored. */
+  cloned(device: DeviceId): void
+  /** A share shows that another copy of this device took its place. */
+  putOut(device: DeviceId): void
   /** The one live document of an item of the library. */
   openItem(item: Item): Promise<Y.Doc>
 }
@@ -165,6 +170,27 @@ export class Shares {
   /** The account has other devices or keys than before: every share hears of it. */
   rekeyed(): void {
     for (const share of this.all) share.rekeyed()
+  }
+
+  /** The account's device is another one from now on: every share goes on as that one. */
+  renew(): void {
+    const { device } = this.#home.store
+    const renew = (share: Owned | Lent) => {
+      if (share instanceof AbsentOwnedShare || share instanceof AbsentLentShare) return
+      if (same(share.device.id, device.id)) return
+      share.renew(device).then(
+        () => share.reconnect(),
+        error => this.#home.tell(asLendError(error))
+      )
+    }
+    for (const share of this.all) renew(share)
+    // What is being opened may still have the one before.
+    for (const opening of this.#opening) void Promise.allSettled([opening]).then(() => this.all.forEach(renew))
+  }
+
+  /** The account is not this device's any more; what is here stays. */
+  lock(error: LendError): void {
+    for (const share of this.all) share.lock(error)
   }
 
   /** Resolves when no replica is on its way out any more. */
@@ -342,7 +368,9 @@ export class Shares {
       device,
       connection: this.#relays.at(record.relayUrl, record.relayKey),
       accountProof: () => sinceReset(library.proof),
-      due: list => (isAccountDue(list, library.library) ? authorAccount(list, library.library, library.proof) : null)
+      cloned: device => this.#listener.cloned(device),
+      putOut: device => this.#listener.putOut(device),
+      due: list => accountDue(list, library)
     }
   }
 

@@ -21,8 +21,11 @@ import {
   Writer
 } from '@lend/engine'
 import type { Seeds } from '../account/account-keys.ts'
-import { accountRecords, type Folder } from '../account/account-store.ts'
+import { accountRecords, type Folder, freshRecords } from '../account/account-store.ts'
+import type { Change } from '../disk/sealed-store.ts'
+import { continueList } from '../log/continuing.ts'
 import { del, put } from '../log/records.ts'
+import { Replica } from '../log/replica.ts'
 import type { AccessVisit } from '../log/visit.ts'
 import { refusedIntent } from '../log/wishes.ts'
 import { RelayConnection } from '../relay/connection.ts'
@@ -52,7 +55,12 @@ export function keepCandidate({ store }: Folder, candidate: Candidate): Promise<
 
 /** It is known not to be in. */
 export function forgetCandidate({ store }: Folder): Promise<void> {
-  return store.write([del(KEY)], { durable: true })
+  return store.write([forgotten()], { durable: true })
+}
+
+/** It is on its way no more. */
+export function forgotten(): Change {
+  return del(KEY)
 }
 
 export function keysOf({ suite }: Folder, candidate: Candidate): DeviceKeys {
@@ -75,8 +83,42 @@ export async function admit(
   const create = first?.statement.type === 'create-library' ? first.statement : null
   const name = (create && key && openName(suite, logId(account), key, create.name)) ?? ''
   const seeds: Seeds = { account, deviceSeed, created: null, relayUrl, name, deviceName }
-  const changes = [...accountRecords(seeds, relayKey), ...visit.replicaRecords(), del(KEY)]
+  const changes = [...accountRecords(seeds, relayKey), ...visit.replicaRecords(), forgotten()]
   await store.write(changes, { durable: true })
+  return seeds
+}
+
+/**
+ * It is in, in place of a device of the same account that is out: the folder goes on with all that it holds.
+ * @throws LendError RELAY_BEHIND, STORE_CORRUPT and those of the disk
+ */
+export async function admitInPlace(
+  { suite, world, disk, store }: Folder,
+  before: Seeds,
+  { account, deviceSeed, deviceName }: Candidate,
+  visit: AccessVisit<LibraryList>
+): Promise<Seeds> {
+  const seeds: Seeds = { ...before, deviceSeed, deviceName, created: null }
+  const replica = await Replica.open<LibraryList>({
+    kind: 'library',
+    suite,
+    world,
+    disk,
+    log: logId(account),
+    writable: true,
+    account: null,
+    store,
+    openKeys: () => new Map(),
+    edited: () => {},
+    refused: () => {}
+  })
+  try {
+    continueList(replica, visit.history.records)
+    replica.change(...freshRecords(seeds), forgotten())
+    await replica.commit({ durable: true })
+  } finally {
+    await replica.close()
+  }
   return seeds
 }
 

@@ -14,44 +14,76 @@ import {
   same
 } from '@lend/engine'
 import type { Seeds } from '../account/account-keys.ts'
-import type { Begin, Folder } from '../account/account-store.ts'
+import { type Begin, type Folder, isPutOut } from '../account/account-store.ts'
 import type { AccessVisit } from '../log/visit.ts'
 import { RelayConnection } from '../relay/connection.ts'
-import { admit, type Candidate, forgetCandidate, keepCandidate, keptCandidate, keysOf } from './candidate.ts'
+import {
+  admit,
+  admitInPlace,
+  type Candidate,
+  forgetCandidate,
+  keepCandidate,
+  keptCandidate,
+  keysOf
+} from './candidate.ts'
 import { readLink, visitLink } from './link-visit.ts'
 
 /**
- * How a folder comes to hold the account that the link is of; one that holds it already stays as it is, and the link unused.
+ * How a folder comes to hold the account that the link is of. One that holds it already stays as it is, and the link unused;
+ * unless its device is out since another copy of it took its place: it gets a fresh one, and loses nothing.
  * @throws LendError BAD_LINK; when it begins INVITE_*, OFFLINE, DEVICE_REMOVED and others of visitLink, BAD_FIELD for a folder that
  * holds another account
  */
 export function pairing(text: string, deviceName: string): Begin {
   const link = readLink(text)
   if (link.kind !== 'device') throw new LendError('BAD_LINK', 'this link lends a share; open it with accept')
-  return (folder, seeds) => {
-    if (!seeds) return pair(folder, link, deviceName)
-    if (same(seeds.account, link.log)) return Promise.resolve(seeds)
-    throw new LendError('BAD_FIELD', 'path: another account is kept there; pair in a folder of its own')
+  return async (folder, seeds) => {
+    if (seeds && !same(seeds.account, link.log)) {
+      throw new LendError('BAD_FIELD', 'path: another account is kept there; pair in a folder of its own')
+    }
+    return seeds && !(await isPutOut(folder.store)) ? seeds : pair(folder, link, deviceName, seeds)
   }
 }
 
-async function pair(folder: Folder, link: Link, deviceName: string): Promise<Seeds> {
-  const { suite, world } = folder
+/** @param before the device that is out */
+async function pair(folder: Folder, link: Link, deviceName: string, before: Seeds | null): Promise<Seeds> {
   const candidate = await candidateFor(folder, link, deviceName)
-  const device = keysOf(folder, candidate)
-  const connection = new RelayConnection({ url: link.relayUrl, relayKey: link.relayKey, world, suite, device })
   try {
-    return await visitLink<LibraryList, Seeds>('library', { ...folder, link, device, connection }, async visit => {
-      await keepCandidate(folder, candidate)
-      await visit.write(list => decideJoin(folder, link, device, visit, list))
-      const { list } = visit.history
-      if (list?.kind !== 'library' || !list.devices.has(hex(device.id))) throw removedBefore()
+    return await enter(folder, link, candidate, null, visit => {
+      if (before) return admitInPlace(folder, before, candidate, visit)
       return admit(folder, candidate, visit, keysBy(folder, link, visit))
     })
   } catch (error) {
     // Known not to be in. After anything else only the relay knows.
     if (error instanceof LendError && NOT_IN.test(error.code)) await forgetCandidate(folder)
     throw error
+  }
+}
+
+/**
+ * Joins the library by the link, if the candidate is not in already; it is kept before the relay can know it.
+ * @param admitted what is done once the list has it
+ * @throws LendError DEVICE_REMOVED, those of visitLink, what `admitted` throws, the signal's reason
+ */
+export async function enter<T>(
+  folder: Folder,
+  link: Link,
+  candidate: Candidate,
+  signal: AbortSignal | null,
+  admitted: (visit: AccessVisit<LibraryList>) => Promise<T>
+): Promise<T> {
+  const { suite, world } = folder
+  const device = keysOf(folder, candidate)
+  const connection = new RelayConnection({ url: link.relayUrl, relayKey: link.relayKey, world, suite, device })
+  const visiting = { suite, world, link, device, connection, signal: signal ?? undefined }
+  try {
+    return await visitLink<LibraryList, T>('library', visiting, async visit => {
+      await keepCandidate(folder, candidate)
+      await visit.write(list => decideJoin(folder, link, device, visit, list))
+      const { list } = visit.history
+      if (list?.kind !== 'library' || !list.devices.has(hex(device.id))) throw removedBefore()
+      return admitted(visit)
+    })
   } finally {
     connection.close()
   }

@@ -4,6 +4,7 @@
  * items.ts), and how a device comes to be one (account/).
  */
 import {
+  type AccessRecord,
   type AccountId,
   accountSealingKeys,
   authorDeviceRemoval,
@@ -31,13 +32,13 @@ import {
 import type * as Y from 'yjs'
 import type { AccountKeys } from '../account/account-keys.ts'
 import { asLendError } from '../disk/disk-error.ts'
-import type { SealedStore } from '../disk/sealed-store.ts'
+import type { Change, SealedStore } from '../disk/sealed-store.ts'
+import { continueList } from '../log/continuing.ts'
 import type { ReplicaDocument } from '../log/document.ts'
 import { type Intent, Intents } from '../log/intents.ts'
 import { OpenLog } from '../log/open-log.ts'
 import { unhex } from '../log/records.ts'
 import { Replica } from '../log/replica.ts'
-import type { EndReason } from '../log/status.ts'
 import { Wishes } from '../log/wishes.ts'
 import type { RelayConnection } from '../relay/connection.ts'
 import type { Invite } from '../share/types.ts'
@@ -65,8 +66,12 @@ interface LibraryListener {
   indexed(parts: ReadonlySet<IndexPart>): void
   /** The devices or the keys of the account have changed: every share must hear of it. */
   rekeyed(): void
-  /** This device is no device of the account any more, by this entry. */
-  ended(end: { readonly reason: EndReason; readonly accessHead: Uint8Array }): void
+  /** This device is no device of the account any more. */
+  ended(): void
+  /** Likewise, because another copy of it became a device of its own: what is here stays. */
+  putOut(device: DeviceId): void
+  /** The library shows that this device was copied or restored, see LogSync. */
+  cloned(device: DeviceId): void
 }
 
 /** A device of the account. */
@@ -80,13 +85,13 @@ export interface ListedDevice {
 }
 
 const LINK_PREFIX = 'lend://device'
-const DEVICE_INVITE_MS = 30 * 60 * 1000
+/** How long a link for a device lives. */
+export const DEVICE_INVITE_MS = 30 * 60 * 1000
 /** How often a device says that it is there. */
 const SEEN_MS = 24 * 60 * 60 * 1000
 
 export class LibraryLog extends OpenLog<LibraryList> implements AccountKeys {
   readonly account: AccountId
-  readonly device: DeviceKeys
   readonly index: LibraryIndex
   readonly #o: LibraryLogOptions
   readonly #intents: Intents
@@ -104,7 +109,6 @@ export class LibraryLog extends OpenLog<LibraryList> implements AccountKeys {
     super({ replica, device, writable: true, connection, accountProof: () => [] })
     this.#o = o
     this.account = account
-    this.device = device
     this.index = new LibraryIndex(document.doc, id => replica.isDropped(id))
     this.index.watch(parts => o.listener.indexed(parts))
     this.#intents = new Intents(replica)
@@ -131,7 +135,7 @@ export class LibraryLog extends OpenLog<LibraryList> implements AccountKeys {
     let library: LibraryLog | null = null
     const { suite, world, disk, store, device } = o
     const log = logId(o.account)
-    const holder = { device, recovery: null, invite: null }
+    const holder = () => ({ device: library?.device ?? device, recovery: null, invite: null })
     const replica = await Replica.open<LibraryList>({
       kind: 'library',
       suite,
@@ -141,7 +145,7 @@ export class LibraryLog extends OpenLog<LibraryList> implements AccountKeys {
       writable: true,
       account: null,
       store,
-      openKeys: (statements, known) => libraryEpochKeys(suite, log, statements, holder, known),
+      openKeys: (statements, known) => libraryEpochKeys(suite, log, statements, holder(), known),
       edited: () => library?.sync.edited(),
       refused: error => library?.refused(error),
       moved: (document, author) => library?.documentMoved(document, author),
@@ -305,14 +309,42 @@ export class LibraryLog extends OpenLog<LibraryList> implements AccountKeys {
     await this.sync.write(list => (list.devices.has(hex(this.device.id)) ? { type: 'leave' } : null))
   }
 
+  /**
+   * This device goes on as a fresh one, which the list has already; the one that it was goes out. In one batch with
+   * `changes`.
+   * @param records of the list, as its relay has just shown it
+   * @throws LendError RELAY_BEHIND when that list lacks what this one has
+   */
+  async become(device: DeviceKeys, records: readonly AccessRecord[], changes: readonly Change[]): Promise<void> {
+    const { replica } = this
+    const before = this.device.id
+    continueList(replica, records)
+    await this.renew(device, async () => {
+      replica.change(...changes)
+      replica.openMoreKeys()
+      await this.#intents.add({ type: 'remove-device', device: before, reason: 'cloned' })
+    })
+    this.#toldHead = ''
+    this.#moved()
+  }
+
+  cloned(device: DeviceId): void {
+    this.#o.listener.cloned(device)
+  }
+
   // --- what sync says ---
 
   async listSettled(list: LibraryList): Promise<void> {
     const gone = list.devices.has(hex(this.device.id)) ? null : list.gone.get(hex(this.device.id))
+    if (gone?.reason === 'cloned') {
+      void this.sync.disconnect()
+      this.#o.listener.putOut(this.device.id)
+      return
+    }
     if (gone && !this.#isOut) {
       this.#isOut = true
       this.sync.halt()
-      this.#o.listener.ended({ reason: 'device-removed', accessHead: gone.entry })
+      this.#o.listener.ended()
       return
     }
     this.#moved()

@@ -46,7 +46,7 @@ export class AccessAuthor<L extends AccessList = ShareList> {
   readonly #suite: Suite
   readonly #world: World
   readonly #log: LogId
-  readonly #device: DeviceKeys
+  #device: DeviceKeys
   readonly #list: () => L | null
   readonly #has: (id: EntryId) => boolean
   readonly #send: (entry: Entry) => boolean
@@ -130,6 +130,15 @@ export class AccessAuthor<L extends AccessList = ShareList> {
     else if (refusal.code === 'INCARNATION') proposal.state = 'unsent'
     else this.#finish(p => p.failed(refusal))
     return true
+  }
+
+  /** This device is another one from now on: what was proposed and is not in the list is decided again. */
+  renew(device: DeviceKeys): void {
+    this.#device = device
+    const proposal = this.#proposal
+    if (!proposal) return
+    proposal.entry = null
+    this.#unsend(proposal)
   }
 
   /** The connection is lost: what was sent may or may not be in the log. */

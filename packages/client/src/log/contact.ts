@@ -33,6 +33,7 @@ export interface ContactListener<L extends AccessList> {
   /** See SyncListener. */
   listSettled(list: L): Promise<void>
   listRetold(before: L, now: L): Promise<void>
+  listLost(): Promise<void>
   refused(error: LendError): void
   heard(timeMs: number): void
   /** The log is read from its start: what was on its way is nowhere, until it is found missing. */
@@ -141,6 +142,12 @@ export class Contact<L extends AccessList> {
     this.#become({ state: 'down' })
   }
 
+  /** This device has left the relay, and comes back when something has changed here. */
+  parted(): void {
+    this.lost()
+    this.#become({ state: 'waiting' })
+  }
+
   /** What we know of the log is not what the relay has: asks again. */
   followAgain(): void {
     // All that was sent together is refused alike: asking once is enough.
@@ -241,9 +248,13 @@ export class Contact<L extends AccessList> {
   async refused(refusal: Refusal): Promise<void> {
     // An offer or a `ready` that came too late: the log's newer life is on its way to us.
     if (refusal.code === 'INCARNATION') return this.#offerRefused()
-    const isLost = this.#writable && refusal.code === 'NO_ACCESS' && this.#replica.state.cursor !== null
-    // Our own share, and the relay does not know it: it lost it. What we hold of the list brings it back.
-    if (isLost) this.#offered = this.#offer(NO_ENTRY, NO_INCARNATION, true)
+    const { cursor, republish } = this.#replica.state
+    const isLost = this.#writable && refusal.code === 'NO_ACCESS' && (cursor !== null || republish)
+    // Our own share, and the relay does not know it: it lost it, or never had it. What we hold of the list brings it there.
+    if (isLost && this.#link.state !== 'refused') {
+      await this.#listener.listLost()
+      this.#offered = this.#offer(NO_ENTRY, NO_INCARNATION, true)
+    }
     this.#refuse(refusal, isLost ? LOST_RETRY_MS : (refusal.retryAfterMs ?? RETRY_MS))
   }
 

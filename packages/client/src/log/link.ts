@@ -4,6 +4,7 @@
  *   down → asked → reading → live         the connection is lost: any → down
  *          asked → waiting → reading      the relay lost part of the log; no owner device has been there yet
  *          asked, reading → refused       asked again after a while
+ *   any → waiting                         this device has left the relay: it was copied, and becomes another
  *          live → asked                   what we know of the log is not what the relay has
  */
 import type { Following, Placed, Refusal } from '@lend/engine'

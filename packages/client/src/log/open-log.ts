@@ -3,7 +3,7 @@
  * to this account is in share/ and library/.
  */
 
-import type { DeviceKeys, DocumentId } from '@lend/engine'
+import type { DeviceId, DeviceKeys, DocumentId } from '@lend/engine'
 import { type AccessList, LendError, type LogId, type Receipt } from '@lend/engine'
 import { Emitter } from '../emitter.ts'
 import type { ConnectionState, RelayConnection } from '../relay/connection.ts'
@@ -35,6 +35,7 @@ export abstract class OpenLog<L extends AccessList, Ended = never>
   readonly #waiters = new Set<() => void>()
   readonly #unwatch: Stop
   #status: Status = { state: 'offline' }
+  #device: DeviceKeys
   #failed: LendError | null = null
   #closed = false
 
@@ -49,6 +50,7 @@ export abstract class OpenLog<L extends AccessList, Ended = never>
     super()
     const { replica, device, writable, connection, accountProof } = o
     this.id = replica.log
+    this.#device = device
     this.replica = replica
     this.connection = connection
     this.sync = new LogSync({ replica, device, writable, accountProof, listener: this })
@@ -63,6 +65,37 @@ export abstract class OpenLog<L extends AccessList, Ended = never>
 
   get status(): Status {
     return this.#status
+  }
+
+  /** This device, as it writes here. */
+  get device(): DeviceKeys {
+    return this.#device
+  }
+
+  /**
+   * This device is another one from now on; resolves when that is durable here.
+   * @param keep see LogSync
+   */
+  async renew(device: DeviceKeys, keep?: () => Promise<void>): Promise<void> {
+    this.#device = device
+    await this.sync.renew(device, keep)
+  }
+
+  /** Asks its relay anew, after `renew`. */
+  reconnect(): void {
+    this.sync.reconnect()
+  }
+
+  /** Nothing is read or sent any more, and every verb rejects with `error`; what is edited is still kept here. */
+  lock(error: LendError): void {
+    void this.sync.disconnect()
+    this.failed(error)
+  }
+
+  /** Edits and wishes that are not at the relay, whatever the status shows. */
+  get unsynced(): number {
+    const { unsaved, unsent } = this.standing
+    return unsaved + unsent
   }
 
   synced(o: { signal?: AbortSignal } = {}): Promise<void> {
@@ -147,6 +180,9 @@ export abstract class OpenLog<L extends AccessList, Ended = never>
     this.changed()
   }
 
+  async listLost(): Promise<void> {}
+
+  abstract cloned(device: DeviceId): void
   abstract listSettled(list: L): Promise<void>
   abstract listRetold(before: L, now: L): Promise<void>
   abstract receipts(receipts: readonly Receipt[]): Promise<void>

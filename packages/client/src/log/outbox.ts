@@ -45,7 +45,7 @@ export interface Outgoing {
 
 export class Outbox {
   readonly #replica: Replica<AccessList>
-  readonly #device: DeviceKeys
+  #device: DeviceKeys
   /** In the order in which they were made. */
   readonly #items = new Set<Outgoing>()
   /** The same, of each document; by hex id. */
@@ -192,6 +192,18 @@ export class Outbox {
   /** The connection is lost. */
   lost(): void {
     for (const item of this.#items) item.inFlight = false
+  }
+
+  /** What waits was signed by another device than this. */
+  get isForeign(): boolean {
+    for (const { entry } of this.#items) if (!same(entry.author, this.#device.id)) return true
+    return false
+  }
+
+  /** This device is another one from now on. */
+  renew(device: DeviceKeys): void {
+    this.#device = device
+    this.clear()
   }
 
   /** The log began anew: what was on its way will be published from the documents instead. */

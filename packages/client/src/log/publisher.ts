@@ -17,7 +17,8 @@ import {
   LendError,
   limits,
   type Refusal,
-  type Statement
+  type Statement,
+  same
 } from '@lend/engine'
 import type { Doc } from 'yjs'
 import type { Stop } from '../world.ts'
@@ -26,7 +27,7 @@ import { Compaction } from './compaction.ts'
 import { FlushTimer } from './flush-timer.ts'
 import { Outbox } from './outbox.ts'
 import { cloned } from './reading.ts'
-import { NO_INCARNATION } from './records.ts'
+import { KEYS, NO_INCARNATION, put } from './records.ts'
 import type { Replica } from './replica.ts'
 
 /** What must happen on the reading side before the refused entry can go again. */
@@ -106,9 +107,30 @@ export class Publisher<L extends AccessList> {
     return this.#outbox.size + (this.#o.writable && this.#replica.state.republish ? 1 : 0)
   }
 
-  /** What waits from before. */
-  load(): Promise<void> {
-    return this.#outbox.load()
+  /** What waits from before. When another device wrote here, this one takes its place, see `renew`. */
+  async load(): Promise<void> {
+    const { device, writable } = this.#o
+    await this.#outbox.load()
+    if (!writable) return
+    const author = await this.#replica.store.get(KEYS.author)
+    if (author ? !same(author, device.id) : this.#outbox.isForeign) {
+      this.renew(device)
+      await this.#replica.commit({ durable: true })
+    } else if (!author) this.#replica.change(put(KEYS.author, device.id))
+  }
+
+  /**
+   * This device is another one from now on, whose counters begin anew: the log is read from its start, and what the
+   * documents have and it lacks is published by this one. On disk with the replica's next commit.
+   */
+  renew(device: DeviceKeys): void {
+    const replica = this.#replica
+    this.#author.renew(device)
+    this.#outbox.renew(device)
+    if (!this.#o.writable) return
+    replica.change(put(KEYS.author, device.id))
+    // Without a list nothing is at the relay, and nothing was to be sent there yet.
+    if (replica.list) replica.set({ cursor: null, republish: true })
   }
 
   /** Writes one access statement; see AccessAuthor.propose. */

@@ -44,12 +44,17 @@ export interface Received {
 
 export class Reading {
   readonly #replica: Replica<AccessList>
-  readonly #device: DeviceId
+  #device: DeviceId
   /** While the log is read anew: what it holds, to find what it lacks. Document hex → scratch document. */
   #scratch: Map<string, Y.Doc> | null = null
 
   constructor(replica: Replica<AccessList>, device: DeviceId) {
     this.#replica = replica
+    this.#device = device
+  }
+
+  /** This device is another one from now on. */
+  renew(device: DeviceId): void {
     this.#device = device
   }
 
@@ -109,7 +114,7 @@ export class Reading {
         if (isDropped && !this.#replica.writable) continue
         await this.#replica.ledger(entry.document)
         if (!this.#isNews(entry, seq)) continue
-        if (!isDropped && this.#isForeignOwn(entry)) {
+        if (!isDropped && this.#isCloned(entry)) {
           cloned = true
           continue
         }
@@ -152,9 +157,17 @@ export class Reading {
     return true
   }
 
-  /** True for a valid entry of this device that this device does not have. */
-  #isForeignOwn(entry: Entry): boolean {
-    return !this.#scratch && same(entry.author, this.#device)
+  /**
+   * True for an entry of this device that this device did not write, and for a snapshot over one. What hides behind its own
+   * entries (one under a lower ctr than its last) the relay shows when they are sent: CTR_REUSED.
+   */
+  #isCloned(entry: Entry): boolean {
+    if (this.#scratch || !this.#replica.writable) return false
+    return [entry, ...coversOf(entry)].some(one => {
+      if (!same(one.author, this.#device)) return false
+      const position = this.#replica.position(entry.document, this.#device)
+      return !holds(position, one.ctr) || contradicts(position, one.ctr, one.id)
+    })
   }
 
   /** @throws Refusal, LendError BAD_UPDATE */
@@ -203,5 +216,5 @@ function badEntry(refusal: Refusal): LendError {
 }
 
 export function cloned(): LendError {
-  return new LendError('DEVICE_CLONED', 'this device was cloned or restored: the relay has entries of it that it lacks')
+  return new LendError('DEVICE_CLONED', 'this device was copied or restored: the relay has entries of it that it lacks')
 }

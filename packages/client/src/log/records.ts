@@ -100,6 +100,8 @@ const count = (n: number) => n.toString(16).padStart(14, '0')
 export const KEYS = {
   state: 'state',
   past: 'past',
+  /** The device whose counters these are; another one reads the log anew. */
+  author: 'author',
   access: (index: number) => `access/${count(index)}`,
   ledger: (document: DocumentId) => `ledger/${hex(document)}`,
   gap: (document: DocumentId, device: string) => `gap/${hex(document)}/${device}`,

@@ -6,6 +6,7 @@
  */
 import {
   type AccessList,
+  type DeviceId,
   type DeviceKeys,
   type DocumentId,
   type Frame,
@@ -37,10 +38,14 @@ export interface SyncListener<L extends AccessList = ShareList> {
   listSettled(list: L): Promise<void>
   /** The relay told the list anew: what this device knew better. */
   listRetold(before: L, now: L): Promise<void>
+  /** The relay has none of this log: the list is offered to it next. */
+  listLost(): Promise<void>
   /** Something an entry or the relay did wrong; the log goes on. */
   refused(error: LendError): void
   /** Writing has ended for a reason that does not pass by itself. */
   failed(error: LendError): void
+  /** The log holds entries of this device that it does not know: it was copied or restored. Nothing is read or sent until `renew`. */
+  cloned(device: DeviceId): void
   receipts(receipts: readonly Receipt[]): Promise<void>
   /** The relay's word that this account is in. */
   heard(timeMs: number): void
@@ -52,6 +57,8 @@ export class LogSync<L extends AccessList = ShareList> {
   readonly #listener: SyncListener<L>
   readonly #contact: Contact<L>
   readonly #publisher: Publisher<L>
+  readonly #reading: Reading
+  #device: DeviceKeys
   #connection: RelayConnection | null = null
   #leave: Stop | null = null
   #queue: Promise<void> = Promise.resolve()
@@ -69,7 +76,9 @@ export class LogSync<L extends AccessList = ShareList> {
     this.#replica = replica
     this.#writable = writable
     this.#listener = listener
+    this.#device = device
     const reading = new Reading(replica, device.id)
+    this.#reading = reading
     const send = (frame: Frame) => this.send(frame)
     const enqueue = (run: () => Promise<void>) => void this.#enqueue(run)
     this.#publisher = new Publisher({
@@ -95,6 +104,7 @@ export class LogSync<L extends AccessList = ShareList> {
         changed: () => listener.changed(),
         listSettled: list => listener.listSettled(list),
         listRetold: (before, now) => listener.listRetold(before, now),
+        listLost: () => listener.listLost(),
         refused: error => listener.refused(error),
         heard: timeMs => listener.heard(timeMs),
         restarted: () => this.#publisher.restarted(),
@@ -130,6 +140,39 @@ export class LogSync<L extends AccessList = ShareList> {
 
   connect(connection: RelayConnection): void {
     this.#connection = connection
+    this.#join(connection)
+  }
+
+  /** Leaves the relay: what is edited is still kept here, and nothing more is read or sent until `reconnect`. */
+  disconnect(): Promise<void> {
+    this.#part()
+    return this.#enqueue(async () => this.#parted())
+  }
+
+  reconnect(): void {
+    if (this.#closed || !this.#connection) return
+    this.#part()
+    this.#join(this.#connection)
+  }
+
+  /**
+   * This device is another one from now on, see Publisher; `reconnect` follows.
+   * @param keep called after that, what it changes is in the same batch
+   */
+  async renew(device: DeviceKeys, keep: () => Promise<void> = async () => {}): Promise<void> {
+    this.#part()
+    await this.#enqueue(async () => {
+      this.#parted()
+      this.#device = device
+      this.#reading.renew(device.id)
+      this.#publisher.renew(device)
+      await keep()
+      await this.#replica.commit({ durable: true })
+    })
+    if (this.#failure) throw this.#failure
+  }
+
+  #join(connection: RelayConnection): void {
     this.#leave = connection.join(this.#replica.log, {
       opened: (_nonces: Nonces) => void this.#enqueue(() => this.#opened()),
       frame: frame => void this.#enqueue(() => this.#frame(frame)),
@@ -201,10 +244,21 @@ export class LogSync<L extends AccessList = ShareList> {
   halt(): void {
     if (this.#closed) return
     this.#closed = true
-    this.#leave?.()
     this.#publisher.close(closed())
-    this.send({ type: 'unfollow', log: this.#replica.log })
+    this.#part()
     this.#contact.halt()
+  }
+
+  #parted(): void {
+    this.#publisher.lost()
+    this.#contact.parted()
+  }
+
+  /** Leaves the connection. */
+  #part(): void {
+    if (this.#leave) this.send({ type: 'unfollow', log: this.#replica.log })
+    this.#leave?.()
+    this.#leave = null
   }
 
   /** Saves what is captured, then closes. */
@@ -226,9 +280,15 @@ export class LogSync<L extends AccessList = ShareList> {
     return this.#queue
   }
 
-  /** The disk failed us, or we have a bug: nothing more is promised for this log until it is opened again. */
+  /** This device was copied; or the disk failed us, or we have a bug: then nothing more is promised for this log until it is opened again. */
   #broke(error: unknown): void {
     if (this.#closed) return
+    if (error instanceof LendError && error.code === 'DEVICE_CLONED') {
+      this.#part()
+      this.#parted()
+      this.#listener.cloned(this.#device.id)
+      return
+    }
     this.halt()
     const known =
       error instanceof LendError ? error : new LendError('STORE_CORRUPT', 'this share broke', { cause: error })
@@ -239,6 +299,7 @@ export class LogSync<L extends AccessList = ShareList> {
   // --- what the connection says ---
 
   async #opened(): Promise<void> {
+    if (!this.#leave) return
     this.#publisher.opened()
     await this.#contact.opened()
   }
@@ -249,6 +310,7 @@ export class LogSync<L extends AccessList = ShareList> {
   }
 
   async #frame(frame: Frame): Promise<void> {
+    if (!this.#leave) return
     switch (frame.type) {
       case 'following':
         return this.#contact.following(frame)

@@ -35,6 +35,7 @@ export class AccessVisit<L extends AccessList = ShareList> {
   readonly #log: LogId
   readonly #invite: InviteKeys | null
   readonly #connection: RelayConnection
+  readonly #accountProof: readonly Uint8Array[]
   readonly #author: AccessAuthor<L>
   readonly #leave: Stop
   readonly #opened: { resolve: (list: L) => void; reject: (error: unknown) => void }
@@ -53,12 +54,15 @@ export class AccessVisit<L extends AccessList = ShareList> {
     device: DeviceKeys
     invite: InviteKeys | null
     connection: RelayConnection
+    /** The library's entries, for a list that may not have this device yet. */
+    accountProof?: readonly Uint8Array[]
   }) {
     this.#suite = o.suite
     this.#kind = o.kind
     this.#log = o.log
     this.#invite = o.invite
     this.#connection = o.connection
+    this.#accountProof = o.accountProof ?? []
     this.history = new AccessHistory(o.suite)
     this.#author = new AccessAuthor({
       suite: o.suite,
@@ -126,7 +130,8 @@ export class AccessVisit<L extends AccessList = ShareList> {
       id: this.#invite.id,
       signature: signPeek(this.#suite, this.#invite, this.#log, nonces)
     }
-    this.#connection.send({ type: 'follow', log: this.#log, cursor: null, head: null, invite, accountProof: [] })
+    const accountProof = this.#accountProof
+    this.#connection.send({ type: 'follow', log: this.#log, cursor: null, head: null, invite, accountProof })
   }
 
   #frame(frame: Frame): void {

@@ -53,7 +53,7 @@ export class RelayConnection {
   readonly url: string
   readonly #world: World
   readonly #suite: Suite
-  readonly #device: DeviceKeys
+  #device: DeviceKeys
   readonly #lines = new Map<string, Line>()
   readonly #watchers = new Set<(state: ConnectionState) => void>()
   readonly #hearers = new Set<(timeMs: number) => void>()
@@ -126,6 +126,15 @@ export class RelayConnection {
   open(): void {
     if (this.#state.state === 'waiting') this.#state.stop()
     if (this.#state.state === 'waiting' || this.#state.state === 'resting') this.#dial()
+  }
+
+  /** This device is another one from now on, and greets its relay anew. */
+  renew(device: DeviceKeys): void {
+    this.#device = device
+    const state = this.#state
+    if (state.state !== 'dialing' && state.state !== 'open') return
+    this.#drop(state.socket)
+    this.open()
   }
 
   send(frame: Frame): boolean {

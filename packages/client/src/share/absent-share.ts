@@ -15,6 +15,7 @@ abstract class AbsentShare extends Emitter<ShareEvents> {
   readonly title = ''
   /** Likewise. */
   readonly items: readonly Item[] = []
+  readonly unsynced = 0
   readonly #why: LendError
 
   protected constructor(id: LogId, status: Status, why: LendError) {
@@ -39,6 +40,8 @@ abstract class AbsentShare extends Emitter<ShareEvents> {
   async close(): Promise<void> {}
 
   rekeyed(): void {}
+
+  lock(): void {}
 
   async abandon(): Promise<void> {}
 

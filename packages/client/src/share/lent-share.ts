@@ -46,11 +46,11 @@ const KEEP_TIME_MS = 60 * 1000
 
 export class LentShareOpen extends OpenShare implements LentShare {
   readonly #desk: LentDesk
-  readonly #device: Uint8Array
   readonly #unhear: () => void
   #ended: EndReason | null = null
   #lockedSince: Date | null = null
   #refused = false
+  #isLocked = false
   #stopTimer: (() => void) | null = null
   readonly #due: OpenShareOptions['due']
   /** Its account's devices and keys are being written into the list. */
@@ -66,7 +66,6 @@ export class LentShareOpen extends OpenShare implements LentShare {
   private constructor(o: OpenShareOptions, replica: Replica, document: ReplicaDocument, desk: LentDesk) {
     super(o, replica, document)
     this.#desk = desk
-    this.#device = o.device.id
     this.#due = o.due
     this.#unhear = o.connection.hear(timeMs => {
       if (this.sync.link.state === 'live') this.heard(timeMs)
@@ -165,6 +164,12 @@ export class LentShareOpen extends OpenShare implements LentShare {
     return done
   }
 
+  override lock(error: LendError): void {
+    this.#isLocked = true
+    this.#checkLock()
+    super.lock(error)
+  }
+
   override abandon(): Promise<void> {
     this.#closing = true
     this.#stopTimer?.()
@@ -201,6 +206,7 @@ export class LentShareOpen extends OpenShare implements LentShare {
   // --- what sync says ---
 
   async listSettled(list: ShareList): Promise<void> {
+    if (this.isPutOutAsClone(list)) return
     const end = this.#verdict(list)
     if (end && !this.#ended) {
       this.sync.halt()
@@ -259,7 +265,7 @@ export class LentShareOpen extends OpenShare implements LentShare {
 
   /** What the list says of this account, once all of it is folded. Absence alone ends nothing. */
   #verdict(list: ShareList): End | null {
-    const standing = standingOf(list, this.#device as Parameters<typeof standingOf>[1])
+    const standing = standingOf(list, this.device.id)
     if (standing.is !== 'former' || !this.replica.endCounts) return null
     const former = list.former.get(hex(this.account))
     if (former) {
@@ -309,7 +315,7 @@ export class LentShareOpen extends OpenShare implements LentShare {
       this.#keepTime(nowMs)
     }
     const endMs = this.#endMs
-    const locked = this.#refused || nowMs >= endMs
+    const locked = this.#isLocked || this.#refused || nowMs >= endMs
     if (locked && !this.#lockedSince) {
       this.#lockedSince = new Date(nowMs)
       // A clock that is set back gains nothing by a new start either.

@@ -4,7 +4,9 @@
  */
 import {
   type AccountId,
+  type DeviceId,
   type DeviceKeys,
+  hex,
   LendError,
   SHARE_DOCUMENT,
   type ShareList,
@@ -28,21 +30,29 @@ export interface OpenShareOptions {
   readonly connection: RelayConnection
   /** The library's entries, see Contact. */
   readonly accountProof: () => readonly Uint8Array[]
+  /** The share's log shows that this device was copied or restored, see LogSync. */
+  readonly cloned: (device: DeviceId) => void
+  /** The share's list says that this device was put out of its account as a clone. */
+  readonly putOut: (device: DeviceId) => void
   /** The `account` statement that this share's list lacks; null when it lacks none. */
   readonly due: (list: ShareList) => Statement | null
 }
 
 export abstract class OpenShare extends OpenLog<ShareList, Ended> {
   protected readonly account: AccountId
+  readonly #cloned: OpenShareOptions['cloned']
+  readonly #putOut: OpenShareOptions['putOut']
   readonly #document: ReplicaDocument
 
   protected constructor(o: OpenShareOptions, replica: Replica, document: ReplicaDocument) {
     const { device, connection } = o
     // Once the share knows this device it asks for no proof.
-    const isKnown = () => replica.list !== null && standingOf(replica.list, device.id).is !== 'stranger'
+    const isKnown = () => replica.list !== null && standingOf(replica.list, this.device.id).is !== 'stranger'
     const accountProof = () => (isKnown() ? [] : o.accountProof())
     super({ replica, device, writable: o.replica.writable, connection, accountProof })
     this.account = o.account
+    this.#cloned = o.cloned
+    this.#putOut = o.putOut
     this.#document = document
   }
 
@@ -50,6 +60,21 @@ export abstract class OpenShare extends OpenLog<ShareList, Ended> {
   rekeyed(): void {
     this.replica.openMoreKeys()
     this.changed()
+  }
+
+  cloned(device: DeviceId): void {
+    this.#cloned(device)
+  }
+
+  /**
+   * Whether this device is out because another copy of it became a device of its own; the account is told. Such a device
+   * keeps what it has.
+   */
+  protected isPutOutAsClone(list: ShareList): boolean {
+    const { id } = this.device
+    if (list.accounts.get(hex(this.account))?.gone.get(hex(id))?.reason !== 'cloned') return false
+    this.#putOut(id)
+    return true
   }
 
   /** Closes without another word: the whole account goes from this device. */

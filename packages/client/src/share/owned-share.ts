@@ -1,7 +1,6 @@
 /** A share that is mine: who may read it, by which invites, until when. Implements `Share` of types.ts. */
 import {
   type DeviceId,
-  type DeviceKeys,
   encodeLink,
   hex,
   inviteId,
@@ -13,6 +12,7 @@ import {
   type ShareList,
   type Statement,
   same,
+  standingOf,
   verifyReceipt
 } from '@lend/engine'
 import type * as Y from 'yjs'
@@ -57,6 +57,7 @@ const LINK_PREFIX = 'lend://invite'
 const TIMER_MS_MAX = 60 * 60 * 1000
 
 export class OwnedShare extends OpenShare implements Share {
+  readonly #due: OpenShareOptions['due']
   readonly #intents: Intents
   readonly #wishes: Wishes<ShareList>
   readonly #desk: OwnerDesk
@@ -67,13 +68,12 @@ export class OwnedShare extends OpenShare implements Share {
   /** What the account noted, as it was when they were made. */
   #viewedNotes = ''
   #stopTimer: (() => void) | null = null
-  readonly #device: DeviceKeys
   /** Number of an intent → when this process first saw it. */
   readonly #wantedMs = new Map<number, number>()
 
   private constructor(o: OpenShareOptions, replica: Replica, document: ReplicaDocument, desk: OwnerDesk) {
     super(o, replica, document)
-    this.#device = o.device
+    this.#due = o.due
     this.#intents = new Intents(replica)
     this.#desk = desk
     this.#wishes = new Wishes({
@@ -158,7 +158,7 @@ export class OwnedShare extends OpenShare implements Share {
    */
   async create(statement: Statement, keep: () => Promise<void>): Promise<void> {
     const { replica } = this
-    const entry = accessEntry(replica.suite, this.id, this.#device, null, statement)
+    const entry = accessEntry(replica.suite, this.id, this.device, null, statement)
     const refusal = replica.foldAccess(entry, 1, replica.world.now())
     if (refusal) throw refusal
     await replica.commit({ durable: true })
@@ -285,7 +285,8 @@ export class OwnedShare extends OpenShare implements Share {
 
   // --- what sync says ---
 
-  async listSettled(): Promise<void> {
+  async listSettled(list: ShareList): Promise<void> {
+    if (this.isPutOutAsClone(list)) return
     this.#view()
     this.#watchUntil()
     void this.#wishes.work()
@@ -309,6 +310,18 @@ export class OwnedShare extends OpenShare implements Share {
     if (before.stopped && !now.stopped) again.push({ type: 'stop' })
     // In one batch with the list that lacks them: cut off in between, nobody would know any more.
     await this.#intents.add(...again)
+  }
+
+  /** Only who has a part in what it offers may offer it: a list that does not have this device yet is continued first. */
+  override async listLost(): Promise<void> {
+    const { replica, id, device } = this
+    const { list, suite, world } = replica
+    const last = replica.history.records.at(-1)
+    if (!list || !last || replica.isRetold || standingOf(list, device.id).is === 'owner') return
+    const due = list.stopped ? null : this.#due(list)
+    if (!due) return
+    replica.foldAccess(accessEntry(suite, id, device, list.head, due), last.seq + 1, world.now())
+    await replica.commit({ durable: true })
   }
 
   async receipts(receipts: readonly Receipt[]): Promise<void> {
