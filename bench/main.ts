@@ -78,6 +78,10 @@ async function answer(question: Question): Promise<void> {
     for await (const measure of question.measure(run, setup)) measures.push(measure)
   }
   console.log(`## ${question.title}\n\n${tablesOf(question, measures)}\n\nload ${before} before, ${load()} after\n`)
+  for (const sentence of question.broken?.(measures) ?? []) {
+    console.log(`BROKEN ${sentence}\n`)
+    process.exitCode = 1
+  }
   // What was measured in part is no answer.
   if (values.quick || values.only !== '' || values.profile !== undefined) return
   await mkdir(RESULTS, { recursive: true })

@@ -37,6 +37,8 @@ export interface Question {
   /** The subject that ratios refer to; a case without it has none. */
   readonly floor: string
   measure(run: number, setup: Setup): AsyncIterable<Measure>
+  /** What was promised and is not so, as sentences. */
+  broken?(measures: readonly Measure[]): readonly string[]
   /** @returns an SVG */
   draw(measures: readonly Measure[]): string
 }

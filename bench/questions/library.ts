@@ -19,6 +19,9 @@ import type { LendServer } from '../servers/lend.ts'
 const MB = 1024 * 1024
 const EMPTY = 'start of an empty account'
 const SHARES_ITEMS = 5
+/** What is promised of taking one of a hundred members out. */
+const ROTATION_MS_MAX = 50
+const ROTATION_BYTES_MAX = 50 * 1024
 
 export const library: Question = {
   name: 'library',
@@ -86,6 +89,15 @@ export const library: Question = {
     await third.owner.end()
     await server.end()
     await rm(folder, { recursive: true, force: true })
+  },
+
+  broken(measures) {
+    const rotations = measures.filter(({ subject }) => subject.includes('its entry made and sent'))
+    return rotations.flatMap(({ run, figures: { ms = Number.NaN, bytes = Number.NaN } }) =>
+      ms < ROTATION_MS_MAX && bytes < ROTATION_BYTES_MAX
+        ? []
+        : [`run ${run}: a rotation took ${ms} ms and ${bytes} bytes, promised are ${ROTATION_MS_MAX} ms and 50 KB`]
+    )
   },
 
   draw(measures) {

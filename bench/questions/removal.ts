@@ -30,6 +30,9 @@ const STEPS: readonly { readonly subject: string; readonly figure: keyof Took }[
   { subject: 'from the owner’s act to wiped', figure: 'actMs' }
 ]
 
+/** What is promised of 99 in 100. */
+const WIPED_MS_MAX = 250
+
 export const removal: Question = {
   name: 'removal',
   title: 'Taking back: from the relay’s acknowledgement of a removal',
@@ -77,6 +80,15 @@ export const removal: Question = {
     await Promise.all([owner, member, others].map(part => part.end()))
     await server.end()
     await rm(folder, { recursive: true, force: true })
+  },
+
+  broken(measures) {
+    const wiped = measures.filter(({ subject }) => subject === 'wiped from its disk')
+    return wiped.flatMap(({ run, figures }) =>
+      (figures.p99 ?? Number.POSITIVE_INFINITY) < WIPED_MS_MAX
+        ? []
+        : [`run ${run}: p99 until wiped is ${figures.p99} ms, promised are ${WIPED_MS_MAX} ms`]
+    )
   },
 
   draw(measures) {

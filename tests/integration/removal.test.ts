@@ -45,10 +45,9 @@ removal(
       assert.is(share.members.filter(({ state }) => state === 'removed').length, MEMBERS)
     }
     const percentile = (p: number) => took.toSorted((a, b) => a - b)[Math.ceil(took.length * p) - 1] ?? Number.NaN
-    const line = `from acknowledged to gone, ms: p50 ${percentile(0.5).toFixed(1)}, p99 ${percentile(0.99).toFixed(1)}`
-    console.log(line)
     assert.is(took.length, SHARES * MEMBERS)
-    assert.match(line, /p99 \d/)
+    // How long it may take is the bench's to say, on a machine with nothing else to do: npm run bench -- removal.
+    console.log(`acknowledged to gone, ms: p50 ${percentile(0.5).toFixed(1)}, p99 ${percentile(0.99).toFixed(1)}`)
   })
 )
 removal(
