@@ -436,12 +436,14 @@ function numbered(n: number): DocumentId {
 }
 
 /** A replica on a disk of its own, which can be opened again. */
-async function replicaIn(dir: string): Promise<Replica<LibraryList>> {
-  return Replica.open<LibraryList>({
+async function replicaIn(dir: string): Promise<{ replica: Replica<LibraryList>; close(): Promise<void> }> {
+  const place = { suite: await loadSuite(), disk: offline.disk(dir) }
+  const store = await SealedStore.open({ ...place, dice: offline.dice, name: 'account', keyFile: 'account.key' })
+  const replica = await Replica.open<LibraryList>({
+    ...place,
     kind: 'library',
-    suite: await loadSuite(),
     world: offline,
-    disk: offline.disk(dir),
+    store,
     log: logId(new Uint8Array(32).fill(1)),
     writable: true,
     account: null,
@@ -451,6 +453,7 @@ async function replicaIn(dir: string): Promise<Replica<LibraryList>> {
       throw error
     }
   })
+  return { replica, close: () => replica.close().then(() => store.close()) }
 }
 
 /** Keeps what was edited, as the writing side does. */
@@ -472,7 +475,7 @@ library(
   'of many documents only the last used stay open, beside those that are held, unsaved, or the first',
   async () => {
     const dir = await mkdtemp(join(tmpdir(), 'lend-library-'))
-    const replica = await replicaIn(dir)
+    const { replica, close } = await replicaIn(dir)
     const [first, held] = [await replica.document(SHARE_DOCUMENT), await replica.hold(numbered(0))]
     const isOpen = (n: number) => replica.opened(numbered(n)) !== null
     const openOf = (from: number, to: number) =>
@@ -517,13 +520,13 @@ library(
       (await replica.documents()).map(hex),
       Array.from({ length: MANY }, (_, i) => hex(numbered(i + 1)))
     )
-    await replica.close()
+    await close()
 
-    const again = await replicaIn(dir)
+    const { replica: again, close: closeAgain } = await replicaIn(dir)
     const text = async (n: number) => (await again.document(numbered(n))).within(doc => doc.getText('text').toString())
     assert.is(await text(1), 'last text 1')
     assert.is(await text(MANY), `.text ${MANY}`)
-    await again.close()
+    await closeAgain()
     await rm(dir, { recursive: true })
   }
 )
@@ -535,7 +538,7 @@ library(
     const suite = await loadSuite()
     const device = deviceKeys(suite, new Uint8Array(32).fill(2)).id
     const at = (n: number) => entryId(new Uint8Array(32).fill(n))
-    const replica = await replicaIn(dir)
+    const { replica, close } = await replicaIn(dir)
     const put = async (on: Replica<LibraryList>, n: number, ctr: number) => {
       await on.ledger(numbered(n))
       on.setPosition(numbered(n), device, reach(on.position(numbered(n), device), ctr, at(ctr)))
@@ -548,9 +551,9 @@ library(
     assert.throws(() => replica.position(numbered(2), device), /not loaded/)
     const missing = `${hex(numbered(1))}/${hex(device)}/2`
     assert.is(replica.gaps, missing)
-    await replica.close()
+    await close()
 
-    const again = await replicaIn(dir)
+    const { replica: again, close: closeAgain } = await replicaIn(dir)
     assert.is(again.gaps, missing)
     assert.equal((await again.ledger(numbered(1))).tail, { bytes: 5, snapshot: 6 })
     await put(again, 1, 2)
@@ -565,16 +568,16 @@ library(
     assert.is((await again.ledger(numbered(MANY))).positions.size, 0)
     await put(again, 3, 1)
     await again.commit({ durable: false })
-    await again.close()
+    await closeAgain()
 
-    const anew = await replicaIn(dir)
+    const { replica: anew, close: closeAnew } = await replicaIn(dir)
     assert.is(anew.gaps, '')
     const reached = async (n: number) => {
       await anew.ledger(numbered(n))
       return anew.position(numbered(n), device).reached
     }
     assert.equal([await reached(1), await reached(2), await reached(3), await reached(4)], [0, 0, 1, 0])
-    await anew.close()
+    await closeAnew()
     await rm(dir, { recursive: true })
   }
 )

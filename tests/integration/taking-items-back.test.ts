@@ -81,7 +81,7 @@ takingBack(
       assert.ok(says(records.values(), 'Gate') && !says(records.values(), SECRET), person)
       assert.equal(
         [...records.keys()].filter(key => key.includes(hex(copy.id))),
-        [`dropped/${hex(copy.id)}`],
+        [`dropped/${hex(copy.id)}`, `at rest: dropped/${hex(copy.id)}`],
         person
       )
       assert.not.ok(records.has('renewal'), person)

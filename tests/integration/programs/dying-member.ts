@@ -42,11 +42,11 @@ if (action === 'leave') {
   await account.sharedWithMe[0]?.leave()
 }
 
-/** Null for what is no change, and for what goes into the replica meanwhile. The library's own records are a word apart. */
+/** Null for what is no change, and for what is kept of the replica meanwhile. The library's own records are a word apart. */
 function wordOf({ does, to, keys = [] }: DiskStep): string | null {
   if (does === 'list' || does === 'readFile' || does === 'openDatabase') return null
   if (does !== 'batch') return does
-  if (to !== 'account') return null
+  if (to !== 'account' || keys.every(key => key.startsWith('rest/'))) return null
   return keys.some(key => key.startsWith('share/') || key.startsWith('owed/')) ? 'batch' : 'library'
 }
 

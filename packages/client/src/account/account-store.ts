@@ -17,6 +17,7 @@ import {
   Writer,
   writeReceipt
 } from '@lend/engine'
+import { forgotten } from '../disk/resting-store.ts'
 import { type Change, SealedStore } from '../disk/sealed-store.ts'
 import type { LibraryLog } from '../library/library-log.ts'
 import { del, put, unhex } from '../log/records.ts'
@@ -66,7 +67,7 @@ const PUT_OUT = 'put-out'
 const TEXT_BYTES_MAX = 4096
 
 export class AccountStore {
-  /** The library's replica is kept in it too. */
+  /** The library's replica is kept in it too, and shares rest in it. */
   readonly sealed: SealedStore
   readonly #suite: Suite
   #device: DeviceKeys
@@ -158,7 +159,7 @@ export class AccountStore {
   async endShare(log: LogId, receipt: DueReceipt | null): Promise<void> {
     const key = hex(log)
     this.#shares.delete(key)
-    const changes: Change[] = [del(`share/${key}`)]
+    const changes: Change[] = [del(`share/${key}`), ...forgotten(key)]
     if (receipt) {
       this.#receipts.set(key, receipt)
       changes.push(put(`owed/${key}`, encodeReceipt(receipt)))

@@ -135,7 +135,7 @@ export class Shares {
     } catch (error) {
       // Nobody has heard of it: it leaves nothing behind.
       this.#owned.delete(hex(log))
-      await share.close()
+      await share.abandon()
       await destroyReplica(disk, hex(log))
       throw error
     }
@@ -349,7 +349,7 @@ export class Shares {
   }
 
   #options(record: ShareRecord): OpenShareOptions {
-    const { suite, world, disk, library } = this.#home
+    const { suite, world, disk, store, library } = this.#home
     const { account, device } = library
     const { log } = record
     return {
@@ -358,6 +358,7 @@ export class Shares {
         suite,
         world,
         disk,
+        store: store.sealed,
         log,
         writable: record.role === 'owner',
         account,

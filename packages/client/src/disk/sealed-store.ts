@@ -14,6 +14,15 @@ export interface Change {
   readonly value: Uint8Array | null
 }
 
+/** What keeps records, see SealedStore. */
+export interface RecordStore {
+  get(key: string): Promise<Uint8Array | null>
+  range(prefix: string): AsyncIterable<{ key: string; value: Uint8Array }>
+  keys(prefix: string): Promise<string[]>
+  write(changes: readonly Change[], o: { durable: boolean }): Promise<void>
+  renew(without: string, signal: AbortSignal): Promise<void>
+}
+
 /** Where a store is kept. */
 export interface StorePlace {
   readonly suite: Suite
@@ -38,7 +47,7 @@ const utf8 = new TextEncoder()
 /** Bytes of records that move in one batch. */
 const BATCH_BYTES = 256 * 1024
 
-export class SealedStore {
+export class SealedStore implements RecordStore {
   readonly #place: StorePlace
   #open: Open
   /** It can't be told which database counts at the next start: nothing more may be written. */

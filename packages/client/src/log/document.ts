@@ -14,7 +14,7 @@ import {
   LendError
 } from '@lend/engine'
 import * as Y from 'yjs'
-import type { Change, SealedStore } from '../disk/sealed-store.ts'
+import type { Change, RecordStore } from '../disk/sealed-store.ts'
 import { decodePieces, del, encodePieces, KEYS, numberOf, type Pieces, put } from './records.ts'
 
 /** Updates that one `mergeUpdates` takes: it is quadratic. */
@@ -62,7 +62,7 @@ export class ReplicaDocument {
    * Opens the document from its pieces.
    * @throws LendError STORE_CORRUPT when a piece is missing or damaged
    */
-  static async open(store: SealedStore, id: DocumentId, o: DocumentOptions): Promise<ReplicaDocument> {
+  static async open(store: RecordStore, id: DocumentId, o: DocumentOptions): Promise<ReplicaDocument> {
     const doc = freshDoc(id, o.clientId())
     const stored = await store.get(KEYS.pieces(id))
     if (!stored) return new ReplicaDocument(id, o, NO_PIECES, doc)

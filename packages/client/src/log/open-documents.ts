@@ -7,7 +7,7 @@
  */
 import { type DocumentId, hex, SHARE_DOCUMENT, same } from '@lend/engine'
 import type * as Y from 'yjs'
-import type { SealedStore } from '../disk/sealed-store.ts'
+import type { RecordStore } from '../disk/sealed-store.ts'
 import { type DocumentOptions, ReplicaDocument } from './document.ts'
 import { decodeLedger, KEYS, type Ledger, NO_TAIL } from './records.ts'
 
@@ -24,7 +24,7 @@ interface Slot {
 }
 
 export class OpenDocuments {
-  readonly #store: SealedStore
+  readonly #store: RecordStore
   readonly #o: Omit<DocumentOptions, 'held'>
   /** Which reading of the log counts. */
   readonly #reading: () => number
@@ -32,7 +32,7 @@ export class OpenDocuments {
   readonly #slots = new Map<string, Slot>()
   #held = 0
 
-  constructor(store: SealedStore, o: Omit<DocumentOptions, 'held'> & { reading: () => number }) {
+  constructor(store: RecordStore, o: Omit<DocumentOptions, 'held'> & { reading: () => number }) {
     this.#store = store
     this.#o = o
     this.#reading = o.reading

@@ -13,6 +13,7 @@ import {
   incarnation,
   type Position,
   Reader,
+  SHARE_DOCUMENT,
   Writer
 } from '@lend/engine'
 import type { Change } from '../disk/sealed-store.ts'
@@ -116,6 +117,25 @@ export const KEYS = {
   outgoing: (n: number) => `outbox/${count(n)}`,
   intent: (n: number) => `intent/${count(n)}`
 } as const
+
+const FIRST = hex(SHARE_DOCUMENT)
+
+/** How the keys begin of all records of a replica but those of its other documents: by them it is shown and followed. */
+export const HEAD: readonly string[] = [
+  KEYS.state,
+  KEYS.past,
+  KEYS.author,
+  KEYS.renewal,
+  'access/',
+  'dropped/',
+  'gap/',
+  'intent/',
+  'mirrored/',
+  'outbox/',
+  'pieces/',
+  `ledger/${FIRST}`,
+  `piece/${FIRST}/`
+]
 
 export function encodeState(s: ReplicaState): Uint8Array {
   const w = new Writer()

@@ -26,7 +26,8 @@ import {
   Writer
 } from '@lend/engine'
 import type * as Y from 'yjs'
-import { type Change, SealedStore } from '../disk/sealed-store.ts'
+import { RestingStore } from '../disk/resting-store.ts'
+import type { Change, RecordStore, SealedStore } from '../disk/sealed-store.ts'
 import { replicaKeyFile, replicaName } from '../disk/wipe.ts'
 import type { Disk, World } from '../world.ts'
 import type { ReplicaDocument } from './document.ts'
@@ -41,6 +42,7 @@ import {
   encodeLedger,
   encodePast,
   encodeState,
+  HEAD,
   KEYS,
   type Ledger,
   NEW_REPLICA,
@@ -68,8 +70,8 @@ export interface ReplicaOptions<L extends AccessList = ShareList> {
     statements: readonly Statement[],
     known: ReadonlyMap<number, Uint8Array>
   ) => Map<number, Uint8Array>
-  /** Where it is kept, if not in a database of its own; who gave it closes it. */
-  readonly store?: SealedStore
+  /** The account's own: a library is kept in it, a share has a database of its own and rests in it. Who gave it closes it. */
+  readonly store: SealedStore
   /** At each local edit, inside the app's own call. */
   readonly edited: () => void
   /** An entry of this document is kept here, this device's own or another's. */
@@ -83,7 +85,9 @@ export class Replica<L extends AccessList = ShareList> {
   readonly log: LogId
   readonly suite: Suite
   readonly world: World
-  readonly store: SealedStore
+  readonly store: RecordStore
+  /** Its own database; null when it has none. */
+  readonly #own: RestingStore | null
   readonly #o: ReplicaOptions<L>
   #history: AccessHistory
   /** The list as the relay tells it anew, until all of it is here. */
@@ -108,12 +112,14 @@ export class Replica<L extends AccessList = ShareList> {
   #batches = 0
   #writing: Promise<void> = Promise.resolve()
 
-  private constructor(o: ReplicaOptions<L>, store: SealedStore) {
+  private constructor(o: ReplicaOptions<L>, own: RestingStore | null) {
+    const store = own ?? o.store
     this.#o = o
     this.log = o.log
     this.suite = o.suite
     this.world = o.world
     this.store = store
+    this.#own = own
     this.#history = new AccessHistory(o.suite)
     this.#renewal = new Renewal(o.world, signal => this.#renew(signal))
     this.#documents = new OpenDocuments(store, {
@@ -130,16 +136,12 @@ export class Replica<L extends AccessList = ShareList> {
 
   /** @throws LendError STORE_CORRUPT and those of the disk */
   static async open<L extends AccessList = ShareList>(o: ReplicaOptions<L>): Promise<Replica<L>> {
-    const name = hex(o.log)
-    const { suite, disk } = o
-    const place = { suite, dice: o.world.dice, disk, name: replicaName(name), keyFile: replicaKeyFile(name) }
-    const store = o.store ?? (await SealedStore.open(place))
-    const replica = new Replica<L>(o, store)
+    const replica = new Replica<L>(o, o.kind === 'share' ? await openOwn(o) : null)
     try {
       await replica.#load()
     } catch (error) {
       replica.#renewal.stop()
-      if (!o.store) await store.close()
+      await replica.#own?.close({ rest: false })
       throw error
     }
     return replica
@@ -295,8 +297,8 @@ export class Replica<L extends AccessList = ShareList> {
     for (const name of many.flat()) this.change(del(name))
     this.change(del(KEYS.pieces(document)), del(KEYS.ledger(document)), del(KEYS.mirrored(document)))
     this.#news.set(key, () => this.#o.dropped?.(document))
-    // Who keeps this replica in a store of its own lets the bytes be.
-    if (isNews && !this.#o.store) {
+    // In a library, which is kept with all that the account keeps, the bytes are let be.
+    if (isNews && this.#own) {
       this.change(put(KEYS.renewal, new Uint8Array(0)))
       this.#renewal.due()
     }
@@ -389,7 +391,7 @@ export class Replica<L extends AccessList = ShareList> {
     this.#renewal.stop()
     await this.#writing
     await this.#documents.close()
-    if (!this.#o.store) await this.store.close()
+    await this.#own?.close({ rest: o.keep })
   }
 
   async #load(): Promise<void> {
@@ -414,7 +416,7 @@ export class Replica<L extends AccessList = ShareList> {
     for await (const { key, value } of this.store.range('dropped/')) {
       this.#dropped.set(key.slice('dropped/'.length), new Reader(value, 'BAD_FRAME', 'record').flag())
     }
-    if (!this.#o.store && (await this.store.get(KEYS.renewal))) {
+    if (this.#own && (await this.store.get(KEYS.renewal))) {
       this.#renewal.due()
       await this.#renewal.finish()
     }
@@ -442,6 +444,12 @@ export class Replica<L extends AccessList = ShareList> {
     const bytes = this.world.dice(4)
     return new DataView(bytes.buffer, bytes.byteOffset).getUint32(0)
   }
+}
+
+function openOwn({ suite, world, disk, log, store }: ReplicaOptions<AccessList>): Promise<RestingStore> {
+  const name = hex(log)
+  const place = { suite, dice: world.dice, disk, name: replicaName(name), keyFile: replicaKeyFile(name) }
+  return RestingStore.open(place, { keeper: store, name, head: HEAD, light: KEYS.state, timer: world.timer })
 }
 
 /** Whether a record is about this document, by hex id, and says what it is. */

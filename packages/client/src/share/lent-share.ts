@@ -87,7 +87,7 @@ export class LentShareOpen extends OpenShare implements LentShare {
     try {
       await share.load()
     } catch (error) {
-      await share.close()
+      await share.abandon()
       throw error
     }
     share.begin()
@@ -172,6 +172,7 @@ export class LentShareOpen extends OpenShare implements LentShare {
 
   override abandon(): Promise<void> {
     this.#closing = true
+    this.#unhear()
     this.#stopTimer?.()
     this.#stopTelling?.()
     return super.abandon()

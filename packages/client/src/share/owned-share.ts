@@ -141,7 +141,7 @@ export class OwnedShare extends OpenShare implements Share {
       await share.#selecting.load()
       await share.load()
     } catch (error) {
-      await share.close()
+      await share.abandon()
       throw error
     }
     share.#view()

@@ -188,18 +188,21 @@ export class Selecting {
   async work(): Promise<void> {
     if (this.#working) return
     this.#working = true
+    const { world } = this.#o.replica
     let done = 0
+    let nowMs = world.now()
     try {
-      for (let ready = this.#ready(); ready.length > 0; ready = this.#ready()) {
+      for (let ready = this.#ready(nowMs); ready.length > 0; ready = this.#ready(nowMs)) {
         await this.#do(ready)
         done++
+        nowMs = world.now()
       }
     } catch (error) {
       if (!this.#closed) this.#o.listener.refused(asLendError(error))
     } finally {
       this.#working = false
     }
-    this.#arm()
+    this.#arm(nowMs)
     if (done > 0) this.#o.listener.changed()
   }
 
@@ -320,21 +323,19 @@ export class Selecting {
     return replica.list !== null && !replica.list.rotationDue && !replica.state.republish
   }
 
-  #ready(): Task[] {
+  #ready(nowMs: number): Task[] {
     if (!this.#canWork) return []
-    const nowMs = this.#o.replica.world.now()
     return this.#tasks.filter(task => this.#turnMs(task) <= nowMs && this.#canDo(task))
   }
 
-  #arm(): void {
+  /** @param nowMs when it was last looked for what is ready: a turn that came since then must not be passed over */
+  #arm(nowMs: number): void {
     this.#stopTimer?.()
     this.#stopTimer = null
     if (!this.#canWork) return
-    const { replica } = this.#o
-    const nowMs = replica.world.now()
     const turnsMs = this.#tasks.map(task => this.#turnMs(task)).filter(turnMs => turnMs > nowMs)
     if (turnsMs.length === 0) return
-    this.#stopTimer = replica.world.timer(Math.min(...turnsMs) - nowMs, () => void this.work())
+    this.#stopTimer = this.#o.replica.world.timer(Math.min(...turnsMs) - nowMs, () => void this.work())
   }
 
   // --- doing it ---
