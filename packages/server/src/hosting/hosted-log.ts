@@ -143,6 +143,7 @@ export class HostedLog implements Stage {
       case 'follow':
         return this.#follow(ask)
       case 'unfollow':
+        this.#shown.delete(ask.requester)
         return this.#audience.leave(ask.requester)
       case 'offer':
         return this.#offer(ask)
