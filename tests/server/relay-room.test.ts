@@ -168,6 +168,22 @@ roomTest('one address creates so many logs, of however many accounts', async () 
   )
 })
 
+roomTest('each offer of someone without a part counts for its address, whether the log exists or not', async () => {
+  const { share, relay, owner, life } = await newWorld({ limits: { networkCreateBurst: 3 } })
+  const eve = makeAccount('Eve')
+  const client = await connectRaw(relay.url, eve.device)
+  const other = makeShare(makeAccount('Bob'), relay.key)
+  const attempt = async ({ log, create }: typeof share) => {
+    client.send({ type: 'offer', log, incarnation: UNSEEN, entries: [create.bytes] })
+    return (await client.refused(log)).code
+  }
+  // Ann's create was the first.
+  assert.equal([await attempt(share), await attempt(other)], ['NO_ACCESS', 'NO_ACCESS'])
+  assert.equal([await attempt(share), await attempt(other)], ['RATE_LIMITED', 'RATE_LIMITED'])
+  owner.send({ type: 'offer', log: share.log, incarnation: life, entries: [share.create.bytes] })
+  assert.is((await owner.refused(share.log)).code, 'INCARNATION', 'who has a part pays nothing')
+})
+
 roomTest('an account keeps so many logs in use, over all its connections; the same log counts once', async () => {
   const relay = await start(await newData(), { limits: { logsPerAccount: 2 } })
   const ann = makeAccount('Ann')

@@ -1,5 +1,16 @@
 /** No request holds the relay: what is much goes over several turns of the event loop, and others are answered between. */
-import { authorShare, type Entry, type Frame, type LogId, limits, logId, shareLogId } from '@lend/engine'
+import {
+  authorShare,
+  concat,
+  decodeEntry,
+  type Entry,
+  type Frame,
+  inviteKeys,
+  type LogId,
+  limits,
+  logId,
+  shareLogId
+} from '@lend/engine'
 import { suite as describe } from 'uvu'
 import * as assert from 'uvu/assert'
 import { newCore, PlayedPeer } from './played-peer.ts'
@@ -117,6 +128,51 @@ turnsTest('a create with a long proof is judged over several turns, and another 
   assert.ok(counted.turns - before > 5, `${counted.turns - before} turns`)
   await close()
 })
+
+/** A library's own entries that nobody has signed, as a chain. */
+function unsigned(of: RawAccount, count: number): Entry[] {
+  const chain = [of.create]
+  while (chain.length < count) {
+    const { header, payload } = libraryEntry(of, chain.at(-1)?.id ?? NO_HEAD)
+    chain.push(decodeEntry(suite, concat(header, payload, dice(64))))
+  }
+  return chain
+}
+
+turnsTest(
+  'an offer is charged for the proofs that it carries, and read no further than a create that is none',
+  async () => {
+    const { close, counted, connect } = await newRelay()
+    const [ann, eve] = [makeAccount('Ann'), makeAccount('Eve')]
+    const share = makeShare(ann, dice(32))
+    const [owner, other] = [await connect(ann.device), await connect(eve.device)]
+    owner.ask(append(share.log, share.create))
+    await owner.until(() => owner.count('ack') === 1)
+    const MANY = 20
+    const turnsOf = async (log: LogId, entry: Entry) => {
+      const [before, refused] = [counted.turns, other.count('refused')]
+      other.ask({ type: 'offer', log, incarnation: UNSEEN, entries: Array.from({ length: MANY }, () => entry.bytes) })
+      await other.until(() => other.count('refused') > refused)
+      return counted.turns - before
+    }
+    const proof = unsigned(eve, 300)
+    const joining = share.join(eve, inviteKeys(suite, dice(32)), proof)
+    const turns = await turnsOf(share.log, joining)
+    assert.ok(turns > MANY / 2, `${turns} turns: each is the work of one`)
+
+    const nonce = dice(32)
+    const none = { log: shareLogId(suite, eve.account, nonce), nonce, owner: eve.library, leaseMs: null, name: 'Eve' }
+    const statement = authorShare(
+      suite,
+      { ...none, proof: proof.map(({ bytes }) => bytes), relayKey: dice(32), epochKey: dice(32) },
+      dice
+    )
+    const create = accessEntry(none.log, NO_HEAD, ann.device, statement)
+    const first = await turnsOf(none.log, create)
+    assert.ok(first < MANY / 2, `${first} turns: the first is no create of hers`)
+    await close()
+  }
+)
 
 turnsTest('who asks a log for the same again and again waits for itself, and its owner is served between', async () => {
   const { close, connect } = await newRelay()

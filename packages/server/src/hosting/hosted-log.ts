@@ -18,7 +18,7 @@ import { FoldedLog } from './folded-log.ts'
 import { type Host, incident, type Requester } from './host.ts'
 import { ownerMark } from './lives.ts'
 import { beginLife, pastBy } from './loss.ts'
-import { continuing, creatorOf, mayOffer, readOffer } from './offering.ts'
+import { continuing, creatorOf, hasPart, mayOffer, readOffer } from './offering.ts'
 import { Batch } from './reading.ts'
 import { ReceiptBox } from './receipts.ts'
 import { judgeRoom } from './room.ts'
@@ -313,20 +313,20 @@ export class HostedLog implements Stage {
     const { folded, host } = this
     const by = { ...this.#claimOf(requester), lane: requester }
     const offered = readOffer(this.log, entries)
+    const nowMs = folded.nowMs()
+    // Every try costs: it is proofs that are to be gone through. A log that exists says no other than one that does not.
+    const hasty = hasPart(folded.list, by) ? null : host.creations.spendNetwork(requester.network, nowMs)
+    if (hasty) return sendRefusal(requester, this.log, hasty)
     if (!(await mayOffer(host, folded.list, offered, by))) return sendRefusal(requester, this.log, noAccess())
     const wants = folded.list === null || folded.lives.awaitsOwner
     if (!wants || !same(life, folded.lives.current)) {
       const sentence = wants ? 'offer: it is for another incarnation' : 'offer: this log has lost nothing; append to it'
       return sendRefusal(requester, this.log, refuse('INCARNATION', sentence))
     }
-    const nowMs = folded.nowMs()
-    const isNew = folded.list === null
-    const hasty = isNew ? host.creations.spendNetwork(requester.network, nowMs) : null
-    if (hasty) return sendRefusal(requester, this.log, hasty)
     const taking = await continuing(host, folded.list, offered, by, nowMs)
     // A part that comes from a join which nobody vouches for is none.
     if (!(await mayOffer(host, folded.list, taking, by))) return sendRefusal(requester, this.log, noAccess())
-    const [create] = isNew ? taking : []
+    const [create] = folded.list === null ? taking : []
     const tooMany = create ? host.creations.spendAccount(creatorOf(create), nowMs) : null
     if (tooMany) return sendRefusal(requester, this.log, tooMany)
     const released: Seq[] = []
