@@ -18,8 +18,10 @@ export const FRAME_BYTES_MAX = SNAPSHOT_BYTES_MAX + 128 * 1024
 export const STRANGER_FRAME_BYTES_MAX = 4 * 1024
 /** Fragments of one WebSocket message; honest peers send one. */
 export const FRAGMENTS_MAX = 16
-/** Entries in one frame. */
+/** Entries in one frame of a relay's. */
 export const FRAME_ENTRIES_MAX = 4096
+/** Entries in one `append` or `offer`, which a relay reads in one go: as many of the smallest as FRAME_BYTES_WANTED holds. */
+export const REQUEST_ENTRIES_MAX = 1344
 /** Entry bytes that a sender puts in one frame before it starts the next, so that frames interleave fairly. */
 export const FRAME_BYTES_WANTED = 256 * 1024
 /** Bytes of a refusal's sentence on the wire. */
