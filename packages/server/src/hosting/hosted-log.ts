@@ -368,7 +368,7 @@ export class HostedLog implements Stage {
 
   async #keepReceipts({ requester, receipts }: AskOf<'receipts'>): Promise<void> {
     if (this.#state.state !== 'folded') return
-    const kept = await this.#state.receipts.take(requester, receipts, this.#state.folded)
+    const kept = await this.#state.receipts.take(requester, receipts, this.#state.folded, this.#allowance)
     if (kept instanceof Refusal) return sendRefusal(requester, this.log, kept)
     requester.send({ type: 'receipts-stored', log: this.log, devices: [requester.device] })
     this.#audience.sendToOwners(kept)
