@@ -127,6 +127,34 @@ roomTest('the bytes of a log are bounded: a snapshot makes room, and what is the
   await owner.appended(share.log, life, share.update(new Uint8Array(4000)))
 })
 
+roomTest('a log has so many documents that are not dropped; those that are there go on', async () => {
+  const world = await newWorld({ limits: { logDocuments: 2 } })
+  const { share, life } = world
+  const [first, second, third] = [randomDocument(), randomDocument(), randomDocument()]
+  await world.owner.appended(share.log, life, share.update('first', first), share.update('second', second))
+  const isFull = async () => {
+    for (const write of [() => share.update('third', third), () => share.snapshot([], 'third', third)]) {
+      assert.is(await codeOf(world.owner, share.log, life, share.draft(write)), 'LIMIT_STORAGE')
+    }
+  }
+  await isFull()
+  await world.restart()
+  await isFull()
+  await world.owner.appended(share.log, life, share.update('more', first), share.drop(randomDocument()))
+  await isFull()
+  await world.owner.appended(share.log, life, share.drop(second), share.update('third', third))
+  await world.restart()
+  assert.is(
+    await codeOf(
+      world.owner,
+      share.log,
+      life,
+      share.draft(() => share.update('fourth'))
+    ),
+    'LIMIT_STORAGE'
+  )
+})
+
 roomTest('an account creates so many logs, then one a minute; others are not held up', async () => {
   let offsetMs = 0
   const clock = () => Date.now() + offsetMs

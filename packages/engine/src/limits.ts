@@ -78,6 +78,8 @@ export const PING_MS = 20_000
 export const SUBSCRIPTIONS_MAX = 10_000
 /** Data entries of one log that no snapshot covers yet: what a relay must index in memory while the log is in use. */
 export const UNCOVERED_ENTRIES_MAX = 4_000_000
+/** Documents of one log that are not dropped: a relay knows each while the log is in use, some 2 KB of it. A library of ITEMS_MAX has two an item. */
+export const DOCUMENTS_MAX = 32 * 1024
 /** Bytes of a reader's socket buffer over which a relay stops reading for it. */
 export const SOCKET_BUFFER_BYTES_MAX = 1024 * 1024
 /** Milliseconds a reader's socket may take nothing before it is closed. */
