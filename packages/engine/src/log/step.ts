@@ -9,7 +9,7 @@
 import { type DocumentId, type EntryId, entryId, hex, SHARE_DOCUMENT, same } from '../bytes/ids.ts'
 import type { Suite } from '../crypto/suite.ts'
 import { type Cover, coversOf } from '../entry/content.ts'
-import { type Entry, verifyEntry } from '../entry/entry.ts'
+import { type Entry, PAYLOAD_BYTES_MIN, verifyEntry } from '../entry/entry.ts'
 import { UNCOVERED_ENTRIES_MAX } from '../limits.ts'
 import { Refusal, refuse } from '../refusal.ts'
 import { nextRunningHash, RUNNING_HASH_START } from './head.ts'
@@ -132,6 +132,9 @@ function judgeData(state: LogState, entry: Entry, place: Place): readonly Cover[
       'LIMIT_STORAGE',
       `entry: the log has ${state.entries} entries that no snapshot covers; write a snapshot`
     )
+  }
+  if (entry.payload.length < PAYLOAD_BYTES_MIN[entry.kind]) {
+    return refuse('BAD_ENTRY', `entry: a payload of ${entry.payload.length} bytes, no content is sealed in so few`)
   }
   const covers = readCovers(entry)
   if (covers instanceof Refusal) return covers
