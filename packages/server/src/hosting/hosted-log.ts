@@ -6,7 +6,18 @@
  *
  * A batch ends with the first access entry in it. So a removal is the last thing that those see whom it puts out.
  */
-import { type EntryId, type LogId, ownHead, type Receipt, Refusal, refuse, same, short, topOf } from '@lend/engine'
+import {
+  type EntryId,
+  type Incarnation,
+  type LogId,
+  ownHead,
+  type Receipt,
+  Refusal,
+  refuse,
+  same,
+  short,
+  topOf
+} from '@lend/engine'
 import { Conflict, type Seq, StoreCorrupt, StoreError } from '../store/log-store.ts'
 import { Allowance } from './allowance.ts'
 import { judgeAppend } from './appending.ts'
@@ -315,17 +326,16 @@ export class HostedLog implements Stage {
     const offered = readOffer(this.log, entries)
     const nowMs = folded.nowMs()
     // Every try costs: it is proofs that are to be gone through. A log that exists says no other than one that does not.
-    const hasty = hasPart(folded.list, by) ? null : host.creations.spendNetwork(requester.network, nowMs)
+    const isIn = hasPart(folded.list, by)
+    const hasty = isIn ? null : host.creations.spendNetwork(requester.network, nowMs)
     if (hasty) return sendRefusal(requester, this.log, hasty)
+    const unwanted = unwantedIn(folded, life)
+    if (isIn && unwanted) return sendRefusal(requester, this.log, unwanted)
     if (!(await mayOffer(host, folded.list, offered, by))) return sendRefusal(requester, this.log, noAccess())
-    const wants = folded.list === null || folded.lives.awaitsOwner
-    if (!wants || !same(life, folded.lives.current)) {
-      const sentence = wants ? 'offer: it is for another incarnation' : 'offer: this log has lost nothing; append to it'
-      return sendRefusal(requester, this.log, refuse('INCARNATION', sentence))
-    }
     const taking = await continuing(host, folded.list, offered, by, nowMs)
-    // A part that comes from a join which nobody vouches for is none.
+    // A part that is forged, or comes from a join which nobody vouches for, is none.
     if (!(await mayOffer(host, folded.list, taking, by))) return sendRefusal(requester, this.log, noAccess())
+    if (unwanted) return sendRefusal(requester, this.log, unwanted)
     const [create] = folded.list === null ? taking : []
     const tooMany = create ? host.creations.spendAccount(creatorOf(create), nowMs) : null
     if (tooMany) return sendRefusal(requester, this.log, tooMany)
@@ -390,6 +400,13 @@ function workOf(asks: readonly Ask[]): number {
   return works.reduce((sum, work) => sum + work, 0)
 }
 
+/** Why nothing is to be offered to a log for this life of it, or null. */
+function unwantedIn({ list, lives }: FoldedLog, life: Incarnation): Refusal | null {
+  if (list && !lives.awaitsOwner) return refuse('INCARNATION', 'offer: this log has lost nothing; append to it')
+  return same(life, lives.current) ? null : refuse('INCARNATION', 'offer: it is for another incarnation')
+}
+
+/** Said to everyone: who has a part in it, nobody can tell any more. */
 function storeCorrupt(): Refusal {
   return refuse('STORE_CORRUPT', 'this log is damaged at its relay: ask its operator to restore it')
 }
