@@ -68,6 +68,7 @@ import {
   NO_HEAD,
   type RawAccount,
   RawClient,
+  type RawShare,
   randomDocument,
   suite,
   UNSEEN
@@ -612,34 +613,36 @@ earns('DEVICE_REMOVED', 'a share by a device that its library has put out', asyn
 })
 badInput('LIMIT_MEMBERS and LIMIT_INVITES: a share has so many of both and no more', async () => {
   const ann = makeAccount('Ann')
-  const share = makeShare(ann, house.relay.key)
-  const { keys } = share.invite({ uses: limits.MEMBERS_MAX + 1 })
+  const owner = await connectRaw(house.relay.url, ann.device)
   // Folded unseen, for the relay verifies all of it.
-  const take = (entry: Entry) => {
+  const take = (share: RawShare, entry: Entry) => {
     const unseen = { timeMs: null, signatures: false }
     const folded = foldShare(suite, share.list, entry, decodeStatement(entry.payload), 0, unseen)
     if (folded instanceof Refusal) throw folded
     share.list = folded
     share.entries.push(entry)
   }
-  for (let i = 0; i < limits.MEMBERS_MAX; i++) take(share.join(makeAccount(), keys))
-  for (let i = 1; i < limits.INVITES_MAX; i++) {
-    take(accessEntry(share.log, share.list.head, ann.device, newInvite().statement))
+  /** As after a loss: the owner gives the relay the list that it has. */
+  const offered = async (share: RawShare): Promise<World> => {
+    const entries = share.entries.map(({ bytes }) => bytes)
+    owner.send({ type: 'offer', log: share.log, incarnation: UNSEEN, entries })
+    const ack = await owner.take('ack', share.log)
+    assert.is(ack.ids.length, share.entries.length)
+    const { data, relay } = house
+    return { data, relay, ann, share, owner, life: lifeOf(ack.head), restart: async () => {} }
   }
-  const owner = await connectRaw(house.relay.url, ann.device)
-  // As after a loss: the owner gives the relay the list that it has.
-  const entries = share.entries.map(({ bytes }) => bytes)
-  owner.send({ type: 'offer', log: share.log, incarnation: UNSEEN, entries })
-  const ack = await owner.take('ack', share.log)
-  assert.is(ack.ids.length, share.entries.length)
-  const life = lifeOf(ack.head)
-  const world: World = { data: house.data, relay: house.relay, ann, share, owner, life, restart: async () => {} }
+  const invite = (share: RawShare) => accessEntry(share.log, share.list.head, ann.device, newInvite().statement)
+  const [peopled, open] = [makeShare(ann, house.relay.key), makeShare(ann, house.relay.key)]
+  const { keys } = peopled.invite({ uses: limits.MEMBERS_MAX + 1 })
+  for (let i = 0; i < limits.MEMBERS_MAX; i++) take(peopled, peopled.join(makeAccount(), keys))
+  for (let i = 0; i < limits.INVITES_MAX; i++) take(open, invite(open))
   const guest = makeAccount('Guest')
   const client = await connectRaw(house.relay.url, guest.device)
-  await client.followed(share.log, { invite: keys })
+  const full = await offered(peopled)
+  await client.followed(peopled.log, { invite: keys })
   const answers = [
-    await entryRefused(client, world, share.join(guest, keys)),
-    await entryRefused(owner, world, access(world, newInvite().statement))
+    await entryRefused(client, full, peopled.join(guest, keys)),
+    await entryRefused(owner, await offered(open), invite(open))
   ]
   assert.equal(
     answers.map(({ code }) => code),

@@ -2,7 +2,18 @@
 /** What the relay refuses, at the socket and behind it, and how slow readers are served. */
 import { request } from 'node:http'
 import { connect } from 'node:net'
-import { type Cover, decodeHead, deviceKeys, encodeFrame, entryId, hex, limits, logId, type Placed } from '@lend/engine'
+import {
+  type Cover,
+  decodeHead,
+  deviceKeys,
+  encodeFrame,
+  entryId,
+  hex,
+  limits,
+  logId,
+  type Placed,
+  signReceipt
+} from '@lend/engine'
 import { startRelay } from '@lend/server'
 import { suite as describe } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -153,6 +164,33 @@ limitsTest('receipts wait for an owner device, over a restart, until it has stor
   await world.owner.take('receipts', share.log)
   live.follow(logId(suite.hash('receipts log', share.log)))
   assert.is((await live.refused(logId(suite.hash('receipts log', share.log)))).code, 'NO_ACCESS')
+})
+
+limitsTest('a former member’s receipt is about its end, and costs one write a frame, which it pays for', async () => {
+  const nowMs = Date.now()
+  const world = await newWorld({ limits: { memberAccessBurst: 1 }, clock: () => nowMs })
+  const { share, life, owner } = world
+  const { bob, client } = await newMember(world)
+  const join = share.entries.at(-1)
+  assert.ok(join)
+  const removal = share.remove(bob)
+  await owner.appended(share.log, life, removal)
+  const [wrong, right] = [join, removal].map(({ id }) => {
+    const receipt = { device: bob.device.id, accessHead: id, reason: 'removed', timeMs: 1 } as const
+    return signReceipt(suite, share.log, receipt, bob.device.signing.secretKey)
+  })
+  assert.ok(wrong && right)
+  for (const receipts of [[wrong], [right, wrong]]) {
+    client.send({ type: 'receipts', log: share.log, receipts })
+    assert.is((await client.refused(share.log)).code, 'BAD_RECEIPT')
+  }
+  const many = Array.from({ length: 1024 }, () => right)
+  client.send({ type: 'receipts', log: share.log, receipts: many })
+  await client.take('receipts-stored', share.log)
+  owner.send({ type: 'receipts-stored', log: share.log, devices: [bob.device.id] })
+  await owner.settle()
+  client.send({ type: 'receipts', log: share.log, receipts: many })
+  assert.is((await client.refused(share.log)).code, 'RATE_LIMITED', 'the first was all that it may write for a while')
 })
 
 limitsTest('a membership that ends at a time is cut when the time comes', async () => {

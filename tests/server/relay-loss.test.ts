@@ -252,6 +252,23 @@ lossTest('a member whose link has expired since is let in again by the relay’s
   assert.is(rest.length, 5, 'an owner’s device vouches for what it brings')
 })
 
+lossTest('the relay’s word that a session has shown counts until it unfollows', async () => {
+  let offsetMs = 0
+  const world = await newWorld({ clock: () => Date.now() + offsetMs })
+  const { share } = world
+  const { bob, client } = await newMember(world)
+  await loseAll(world)
+  offsetMs = 2 * 3_600_000
+  const member = await connectRaw(world.relay.url, bob.device)
+  const { incarnation: life } = await member.followed(share.log, { head: headOf(client) })
+  member.send({ type: 'unfollow', log: share.log })
+  offer(member, share, life)
+  assert.is((await member.refused(share.log)).code, 'NO_ACCESS')
+  await member.followed(share.log, { head: headOf(client) })
+  offer(member, share, life)
+  await member.take('ack', share.log)
+})
+
 lossTest('an entry that an owner’s device wrote on top of a join vouches for it, whoever brings both', async () => {
   let offsetMs = 0
   const world = await newWorld({ clock: () => Date.now() + offsetMs })

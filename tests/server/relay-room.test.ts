@@ -127,6 +127,34 @@ roomTest('the bytes of a log are bounded: a snapshot makes room, and what is the
   await owner.appended(share.log, life, share.update(new Uint8Array(4000)))
 })
 
+roomTest('a log has so many documents that are not dropped; those that are there go on', async () => {
+  const world = await newWorld({ limits: { logDocuments: 2 } })
+  const { share, life } = world
+  const [first, second, third] = [randomDocument(), randomDocument(), randomDocument()]
+  await world.owner.appended(share.log, life, share.update('first', first), share.update('second', second))
+  const isFull = async () => {
+    for (const write of [() => share.update('third', third), () => share.snapshot([], 'third', third)]) {
+      assert.is(await codeOf(world.owner, share.log, life, share.draft(write)), 'LIMIT_STORAGE')
+    }
+  }
+  await isFull()
+  await world.restart()
+  await isFull()
+  await world.owner.appended(share.log, life, share.update('more', first), share.drop(randomDocument()))
+  await isFull()
+  await world.owner.appended(share.log, life, share.drop(second), share.update('third', third))
+  await world.restart()
+  assert.is(
+    await codeOf(
+      world.owner,
+      share.log,
+      life,
+      share.draft(() => share.update('fourth'))
+    ),
+    'LIMIT_STORAGE'
+  )
+})
+
 roomTest('an account creates so many logs, then one a minute; others are not held up', async () => {
   let offsetMs = 0
   const clock = () => Date.now() + offsetMs
@@ -166,6 +194,22 @@ roomTest('one address creates so many logs, of however many accounts', async () 
     [await attempt(), await attempt(), await attempt(), await attempt()],
     ['ack', 'ack', 'ack', 'RATE_LIMITED']
   )
+})
+
+roomTest('each offer of someone without a part counts for its address, whether the log exists or not', async () => {
+  const { share, relay, owner, life } = await newWorld({ limits: { networkCreateBurst: 3 } })
+  const eve = makeAccount('Eve')
+  const client = await connectRaw(relay.url, eve.device)
+  const other = makeShare(makeAccount('Bob'), relay.key)
+  const attempt = async ({ log, create }: typeof share) => {
+    client.send({ type: 'offer', log, incarnation: UNSEEN, entries: [create.bytes] })
+    return (await client.refused(log)).code
+  }
+  // Ann's create was the first.
+  assert.equal([await attempt(share), await attempt(other)], ['NO_ACCESS', 'NO_ACCESS'])
+  assert.equal([await attempt(share), await attempt(other)], ['RATE_LIMITED', 'RATE_LIMITED'])
+  owner.send({ type: 'offer', log: share.log, incarnation: life, entries: [share.create.bytes] })
+  assert.is((await owner.refused(share.log)).code, 'INCARNATION', 'who has a part pays nothing')
 })
 
 roomTest('an account keeps so many logs in use, over all its connections; the same log counts once', async () => {

@@ -1,5 +1,16 @@
 /** The relay over real sockets: what it takes, to whom it gives what, and in which order. */
-import { decodeHead, decodeStatement, hex, incarnation, logId, sealUpdate } from '@lend/engine'
+import {
+  concat,
+  decodeEntry,
+  decodeHead,
+  decodeStatement,
+  type Entry,
+  hex,
+  incarnation,
+  inviteKeys,
+  logId,
+  sealUpdate
+} from '@lend/engine'
 import { suite as describe } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
@@ -7,6 +18,7 @@ import {
   addDevice,
   connectRaw,
   dice,
+  libraryEntry,
   makeAccount,
   makeShare,
   NO_HEAD,
@@ -139,6 +151,30 @@ relayTest('who holds an open invite sees the access entries and no data, and is 
   assert.is(bytesOf(guest.seen).length, 4)
   guest.follow(share.log, { invite: keys })
   assert.is((await guest.refused(share.log)).code, 'INVITE_VOID')
+})
+
+relayTest('an offer with a forged part is answered alike by a log that exists and by one that does not', async () => {
+  const { relay } = await newWorld()
+  const [held, other] = [makeAccount('Ann'), makeAccount('Ben')]
+  const client = await connectRaw(relay.url, held.device)
+  await client.appended(logId(held.account), UNSEEN, held.create)
+  const eve = makeAccount('Eve')
+  const stranger = await connectRaw(relay.url, eve.device)
+  const forged = ({ header, payload }: Entry) => decodeEntry(suite, concat(header, payload, dice(64)))
+  const answers: string[] = []
+  for (const of of [held, other]) {
+    const log = logId(of.account)
+    const keys = inviteKeys(suite, dice(32))
+    const invite = forged(libraryEntry(of, of.create.id, { keys }))
+    const join = { type: 'join-library', proof: dice(64), deviceSealingKey: dice(32), box: dice(80) } as const
+    const joining = forged(accessEntry(log, invite.id, eve.device, { ...join, invite: keys.id }))
+    for (const life of [UNSEEN, incarnation(dice(16))]) {
+      const entries = [of.create, invite, joining].map(({ bytes }) => bytes)
+      stranger.send({ type: 'offer', log, incarnation: life, entries })
+      answers.push((await stranger.refused(log)).code)
+    }
+  }
+  assert.equal(answers, ['NO_ACCESS', 'NO_ACCESS', 'NO_ACCESS', 'NO_ACCESS'])
 })
 
 relayTest('a stranger can not tell a log that exists from one that does not', async () => {

@@ -18,8 +18,10 @@ export const FRAME_BYTES_MAX = SNAPSHOT_BYTES_MAX + 128 * 1024
 export const STRANGER_FRAME_BYTES_MAX = 4 * 1024
 /** Fragments of one WebSocket message; honest peers send one. */
 export const FRAGMENTS_MAX = 16
-/** Entries in one frame. */
+/** Entries in one frame of a relay's. */
 export const FRAME_ENTRIES_MAX = 4096
+/** Entries in one `append` or `offer`, which a relay reads in one go: as many of the smallest as FRAME_BYTES_WANTED holds. */
+export const REQUEST_ENTRIES_MAX = 1344
 /** Entry bytes that a sender puts in one frame before it starts the next, so that frames interleave fairly. */
 export const FRAME_BYTES_WANTED = 256 * 1024
 /** Bytes of a refusal's sentence on the wire. */
@@ -76,6 +78,8 @@ export const PING_MS = 20_000
 export const SUBSCRIPTIONS_MAX = 10_000
 /** Data entries of one log that no snapshot covers yet: what a relay must index in memory while the log is in use. */
 export const UNCOVERED_ENTRIES_MAX = 4_000_000
+/** Documents of one log that are not dropped: a relay knows each while the log is in use, some 2 KB of it. A library of ITEMS_MAX has two an item. */
+export const DOCUMENTS_MAX = 32 * 1024
 /** Bytes of a reader's socket buffer over which a relay stops reading for it. */
 export const SOCKET_BUFFER_BYTES_MAX = 1024 * 1024
 /** Milliseconds a reader's socket may take nothing before it is closed. */

@@ -32,6 +32,8 @@ const limitsShape = z.strictObject({
   logBytes: count.default(1024 * 1024 * 1024),
   /** Bytes of one log's access entries and drops: they stay for ever, and in memory while it is in use. */
   logKeptBytes: count.default(64 * 1024 * 1024),
+  /** Documents of one log that are not dropped: some 2 KB of memory each while it is in use. */
+  logDocuments: count.default(limits.DOCUMENTS_MAX),
   /** Logs that stay folded in memory while nobody uses them. */
   idleLogs: z.number().int().min(0).default(256),
   /** Readers that read the store at once, and likewise logs that are folded: each holds a page in memory. */

@@ -11,6 +11,7 @@ import {
   encodeFrame,
   type Frame,
   incarnation,
+  KINDS,
   type LogId,
   type Nonces,
   Refusal,
@@ -252,9 +253,7 @@ export class Connection implements Requester, Session {
 
   /** Access entries stay in memory as long as their log: they get bytes of their own, apart from the frame's. */
   #decode(bytes: Uint8Array): Entry {
-    const { suite } = this.#front.host
-    const entry = decodeEntry(suite, bytes)
-    return entry.kind === 'access' ? decodeEntry(suite, new Uint8Array(bytes)) : entry
+    return decodeEntry(this.#front.host.suite, bytes[1] === KINDS.access ? bytes.slice() : bytes)
   }
 }
 

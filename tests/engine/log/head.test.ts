@@ -43,6 +43,13 @@ test('a head comes back, and nothing shorter, longer or mutated breaks its reade
   )
 })
 
+test('what a relay keeps of a head does not keep the frame that it came in', () => {
+  const frame = new Uint8Array(100_000)
+  frame.set(bytes, 500)
+  const own = ownHead(crypto, frame.subarray(500, 500 + HEAD_BYTES), macKey)
+  assert.is(own?.accessHead.buffer.byteLength, HEAD_BYTES)
+})
+
 test('a relay knows its own head and no other', () => {
   assert.is(text(ownHead(crypto, bytes, macKey)), text(head))
   assert.is(ownHead(crypto, bytes, dice(32)), null)

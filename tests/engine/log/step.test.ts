@@ -231,6 +231,17 @@ test('a snapshot whose covers cannot be read is refused', () => {
   assert.is(dump(state), before)
 })
 
+test('data with a payload shorter than any envelope is refused, and by a byte more it is not told from content', () => {
+  const { share, scribe, owner } = world(17)
+  const cut = (entry: Entry, bytes: number) =>
+    signEntry(crypto, entry, entry.payload.slice(0, bytes), owner.device.signing.secretKey)
+  const [update, snapshot] = [share.update(), share.snapshot()]
+  scribe.refuses(cut(update, 0), 'BAD_ENTRY')
+  scribe.refuses(cut(update, 103), 'BAD_ENTRY')
+  scribe.refuses(cut(snapshot, 105), 'BAD_ENTRY')
+  scribe.take(cut(update, 104))
+})
+
 test('a drop releases its document for ever and leaves the others', () => {
   const { share, scribe, owner } = world(18)
   const kept = scribe.take(share.update())

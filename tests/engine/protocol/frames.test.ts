@@ -7,6 +7,7 @@ import {
   FRAME_BYTES_MAX,
   FRAME_ENTRIES_MAX,
   PROOF_ENTRIES_MAX,
+  REQUEST_ENTRIES_MAX,
   SENTENCE_BYTES_MAX,
   SNAPSHOT_BYTES_MAX
 } from '../../../packages/engine/src/limits.ts'
@@ -133,9 +134,10 @@ test('the largest entry fits a frame, both ways', () => {
 
 test('lists and sentences take their bound and refuse one more', () => {
   const many = (n: number) => Array.from({ length: n }, () => new Uint8Array(1))
-  passes({ type: 'append', log, incarnation: life, entries: many(FRAME_ENTRIES_MAX) })
-  badly({ type: 'append', log, incarnation: life, entries: many(FRAME_ENTRIES_MAX + 1) })
-  badly({ type: 'offer', log, incarnation: life, entries: many(FRAME_ENTRIES_MAX + 1) })
+  passes({ type: 'append', log, incarnation: life, entries: many(REQUEST_ENTRIES_MAX) })
+  passes({ type: 'offer', log, incarnation: life, entries: many(REQUEST_ENTRIES_MAX) })
+  badly({ type: 'append', log, incarnation: life, entries: many(REQUEST_ENTRIES_MAX + 1) })
+  badly({ type: 'offer', log, incarnation: life, entries: many(REQUEST_ENTRIES_MAX + 1) })
   badly({ type: 'ack', log, head, ids: Array.from({ length: FRAME_ENTRIES_MAX + 1 }, () => id) })
   passes({ ...follow, accountProof: many(PROOF_ENTRIES_MAX) })
   badly({ ...follow, accountProof: many(PROOF_ENTRIES_MAX + 1) })

@@ -65,6 +65,14 @@ export const PAYLOAD_BYTES_MAX: Readonly<Record<Kind, number>> = {
   drop: 0
 }
 
+/** Payload bytes that a valid entry of each kind has at least: no content is sealed in fewer. */
+export const PAYLOAD_BYTES_MIN: Readonly<Record<Kind, number>> = {
+  access: 0,
+  update: SEALED_BYTES + paddedBytes(0),
+  snapshot: 2 + SEALED_BYTES + paddedBytes(0),
+  drop: 0
+}
+
 const kindByNumber = new Map<number, Kind>(Object.entries(KINDS).map(([kind, number]) => [number, kind as Kind]))
 
 export function encodeHeader(header: Header, payloadBytes: number): Uint8Array {

@@ -61,9 +61,12 @@ export function decodeHead(bytes: Uint8Array): Head {
   return head
 }
 
-/** @returns the head if this relay has said it, else null. @throws Refusal BAD_FRAME */
+/**
+ * @returns the head if this relay has said it, else null. A session keeps it: it is a copy, apart from the frame that it came in.
+ * @throws Refusal BAD_FRAME
+ */
 export function ownHead(suite: Suite, bytes: Uint8Array, macKey: Uint8Array): Head | null {
-  const head = decodeHead(bytes)
+  const head = decodeHead(bytes.slice())
   const body = bytes.subarray(0, HEAD_BYTES - 32)
   return same(suite.mac(macKey, 'head', body), bytes.subarray(HEAD_BYTES - 32)) ? head : null
 }

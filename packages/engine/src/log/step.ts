@@ -9,7 +9,7 @@
 import { type DocumentId, type EntryId, entryId, hex, SHARE_DOCUMENT, same } from '../bytes/ids.ts'
 import type { Suite } from '../crypto/suite.ts'
 import { type Cover, coversOf } from '../entry/content.ts'
-import { type Entry, verifyEntry } from '../entry/entry.ts'
+import { type Entry, PAYLOAD_BYTES_MIN, verifyEntry } from '../entry/entry.ts'
 import { UNCOVERED_ENTRIES_MAX } from '../limits.ts'
 import { Refusal, refuse } from '../refusal.ts'
 import { nextRunningHash, RUNNING_HASH_START } from './head.ts'
@@ -32,7 +32,7 @@ export interface StoredPlace extends Place {
 export interface LogState {
   readonly suite: Suite
   readonly access: AccessHistory
-  /** Document hex → device hex → its entries. */
+  /** Document hex → device hex → its entries; none once it is dropped. */
   readonly trails: Map<string, Map<string, Trail>>
   /** Document hex → its `drop`, which stays for ever: no entry of it comes after. */
   readonly dropped: Map<string, { readonly id: EntryId; readonly seq: number }>
@@ -133,6 +133,9 @@ function judgeData(state: LogState, entry: Entry, place: Place): readonly Cover[
       `entry: the log has ${state.entries} entries that no snapshot covers; write a snapshot`
     )
   }
+  if (entry.payload.length < PAYLOAD_BYTES_MIN[entry.kind]) {
+    return refuse('BAD_ENTRY', `entry: a payload of ${entry.payload.length} bytes, no content is sealed in so few`)
+  }
   const covers = readCovers(entry)
   if (covers instanceof Refusal) return covers
   const wrong = judgeCovers(state, entry, covers)
@@ -192,12 +195,13 @@ function foldAccess(state: LogState, entry: Entry, place: StoredPlace): number[]
 function fold(state: LogState, entry: Entry, covers: readonly Cover[], place: StoredPlace): number[] {
   const released: { seq: number; bytes: number }[] = []
   const document = hex(entry.document)
-  const trails = getOrMake(state.trails, document, () => new Map<string, Trail>())
   if (entry.kind === 'drop') {
-    for (const trail of trails.values()) for (const entry of trail.entries()) released.push(entry)
-    trails.clear()
+    const trails = state.trails.get(document)?.values() ?? []
+    for (const trail of trails) for (const entry of trail.entries()) released.push(entry)
+    state.trails.delete(document)
     state.dropped.set(document, { id: entry.id, seq: place.seq })
   } else {
+    const trails = getOrMake(state.trails, document, () => new Map<string, Trail>())
     getOrMake(trails, hex(entry.author), () => new Trail()).add(entry.ctr, entry.id, place.seq, entry.bytes.length)
     for (const cover of covers) {
       const trail = getOrMake(trails, hex(cover.author), () => new Trail())

@@ -17,7 +17,7 @@ import {
 } from '../bytes/ids.ts'
 import { Reader } from '../bytes/reader.ts'
 import { Writer } from '../bytes/writer.ts'
-import { FRAME_BYTES_MAX, FRAME_ENTRIES_MAX, SENTENCE_BYTES_MAX } from '../limits.ts'
+import { FRAME_BYTES_MAX, FRAME_ENTRIES_MAX, REQUEST_ENTRIES_MAX, SENTENCE_BYTES_MAX } from '../limits.ts'
 import { HEAD_BYTES } from '../log/head.ts'
 import { Refusal, type RefusalCode, refusalCode, refusalNumber } from '../refusal.ts'
 import { type Receipt, readReceipt, writeReceipt } from './receipt.ts'
@@ -301,7 +301,7 @@ function readFrame(r: Reader): Frame {
   const number = r.u8()
   const log = () => logId(r.bytes(32))
   const incarnationOf = () => incarnation(r.bytes(16))
-  const entries = (max: number, bytes: number) => r.list(max, () => r.sized(bytes))
+  const asked = () => r.list(REQUEST_ENTRIES_MAX, () => r.sized(FRAME_BYTES_MAX))
   switch (number) {
     case FRAME_NUMBERS.hello:
       readVersion(r)
@@ -349,7 +349,7 @@ function readFrame(r: Reader): Frame {
         type: 'append',
         log: log(),
         incarnation: incarnationOf(),
-        entries: entries(FRAME_ENTRIES_MAX, FRAME_BYTES_MAX)
+        entries: asked()
       }
     case FRAME_NUMBERS.ack:
       return {
@@ -363,7 +363,7 @@ function readFrame(r: Reader): Frame {
         type: 'offer',
         log: log(),
         incarnation: incarnationOf(),
-        entries: entries(FRAME_ENTRIES_MAX, FRAME_BYTES_MAX)
+        entries: asked()
       }
     case FRAME_NUMBERS.ready:
       return { type: 'ready', log: log(), incarnation: incarnationOf() }

@@ -5,6 +5,7 @@ import {
   type AccessList,
   type AccountId,
   accountId,
+  concat,
   type DeviceId,
   decodeEntry,
   type EntryId,
@@ -12,6 +13,7 @@ import {
   hex,
   type InviteId,
   inviteId,
+  type LibraryList,
   Refusal,
   verifyPeek
 } from '@lend/engine'
@@ -28,17 +30,18 @@ export interface Claim {
   readonly proven: Proven | null
 }
 
-/** An account whose library begins with entries of these ids. */
+/** An account that the device is of, by entries that continue what the log had of it. */
 export interface Proven {
   readonly account: AccountId
-  readonly ids: ReadonlySet<string>
+  /** The ids of those entries in order, 32 bytes each; before them that of the one which they continue. */
+  readonly ids: Uint8Array
 }
 
 /** @param shown of a head of this relay's own */
 export async function claimOf(
-  host: Host,
+  host: Pick<Host, 'suite' | 'turns'>,
   list: AccessList | null,
-  requester: Requester,
+  requester: Pick<Requester, 'device' | 'nonces'>,
   { log, invite, accountProof }: Follow,
   shown: EntryId | null
 ): Promise<Claim> {
@@ -59,9 +62,9 @@ export async function claimOf(
  * @param wasServed a log that lost its list may come to know the account later
  */
 async function provenBy(
-  host: Host,
+  host: Pick<Host, 'suite' | 'turns'>,
   list: AccessList | null,
-  requester: Requester,
+  requester: Pick<Requester, 'device'>,
   entries: readonly Uint8Array[],
   wasServed: boolean
 ): Promise<Proven | null> {
@@ -73,10 +76,16 @@ async function provenBy(
     if (!known && !wasServed) return null
     const folded = await foldProofInTurns(host, known, { account, entries }, requester)
     return !(folded instanceof Refusal) && folded.devices.has(hex(requester.device))
-      ? { account, ids: folded.ids }
+      ? { account, ids: idsFrom(known?.head ?? null, folded) }
       : null
   } catch (error) {
     if (error instanceof Refusal) return null
     throw error
   }
+}
+
+/** Most of a proof is in the log already: what is not is all that each session keeps. @param head null for all */
+function idsFrom(head: EntryId | null, { ids }: LibraryList): Uint8Array {
+  const all = [...ids]
+  return concat(...all.slice(head ? all.indexOf(hex(head)) : 0).map(id => Buffer.from(id, 'hex')))
 }

@@ -6,7 +6,18 @@
  *
  * A batch ends with the first access entry in it. So a removal is the last thing that those see whom it puts out.
  */
-import { type EntryId, type LogId, ownHead, type Receipt, Refusal, refuse, same, short, topOf } from '@lend/engine'
+import {
+  type EntryId,
+  type Incarnation,
+  type LogId,
+  ownHead,
+  type Receipt,
+  Refusal,
+  refuse,
+  same,
+  short,
+  topOf
+} from '@lend/engine'
 import { Conflict, type Seq, StoreCorrupt, StoreError } from '../store/log-store.ts'
 import { Allowance } from './allowance.ts'
 import { judgeAppend } from './appending.ts'
@@ -18,7 +29,7 @@ import { FoldedLog } from './folded-log.ts'
 import { type Host, incident, type Requester } from './host.ts'
 import { ownerMark } from './lives.ts'
 import { beginLife, pastBy } from './loss.ts'
-import { continuing, creatorOf, mayOffer, readOffer } from './offering.ts'
+import { continuing, creatorOf, hasPart, mayOffer, readOffer } from './offering.ts'
 import { Batch } from './reading.ts'
 import { ReceiptBox } from './receipts.ts'
 import { judgeRoom } from './room.ts'
@@ -143,6 +154,7 @@ export class HostedLog implements Stage {
       case 'follow':
         return this.#follow(ask)
       case 'unfollow':
+        this.#shown.delete(ask.requester)
         return this.#audience.leave(ask.requester)
       case 'offer':
         return this.#offer(ask)
@@ -312,20 +324,19 @@ export class HostedLog implements Stage {
     const { folded, host } = this
     const by = { ...this.#claimOf(requester), lane: requester }
     const offered = readOffer(this.log, entries)
-    if (!(await mayOffer(host, folded.list, offered, by))) return sendRefusal(requester, this.log, noAccess())
-    const wants = folded.list === null || folded.lives.awaitsOwner
-    if (!wants || !same(life, folded.lives.current)) {
-      const sentence = wants ? 'offer: it is for another incarnation' : 'offer: this log has lost nothing; append to it'
-      return sendRefusal(requester, this.log, refuse('INCARNATION', sentence))
-    }
     const nowMs = folded.nowMs()
-    const isNew = folded.list === null
-    const hasty = isNew ? host.creations.spendNetwork(requester.network, nowMs) : null
+    // Every try costs: it is proofs that are to be gone through. A log that exists says no other than one that does not.
+    const isIn = hasPart(folded.list, by)
+    const hasty = isIn ? null : host.creations.spendNetwork(requester.network, nowMs)
     if (hasty) return sendRefusal(requester, this.log, hasty)
+    const unwanted = unwantedIn(folded, life)
+    if (isIn && unwanted) return sendRefusal(requester, this.log, unwanted)
+    if (!(await mayOffer(host, folded.list, offered, by))) return sendRefusal(requester, this.log, noAccess())
     const taking = await continuing(host, folded.list, offered, by, nowMs)
-    // A part that comes from a join which nobody vouches for is none.
+    // A part that is forged, or comes from a join which nobody vouches for, is none.
     if (!(await mayOffer(host, folded.list, taking, by))) return sendRefusal(requester, this.log, noAccess())
-    const [create] = isNew ? taking : []
+    if (unwanted) return sendRefusal(requester, this.log, unwanted)
+    const [create] = folded.list === null ? taking : []
     const tooMany = create ? host.creations.spendAccount(creatorOf(create), nowMs) : null
     if (tooMany) return sendRefusal(requester, this.log, tooMany)
     const released: Seq[] = []
@@ -367,7 +378,7 @@ export class HostedLog implements Stage {
 
   async #keepReceipts({ requester, receipts }: AskOf<'receipts'>): Promise<void> {
     if (this.#state.state !== 'folded') return
-    const kept = await this.#state.receipts.take(requester, receipts, this.#state.folded)
+    const kept = await this.#state.receipts.take(requester, receipts, this.#state.folded, this.#allowance)
     if (kept instanceof Refusal) return sendRefusal(requester, this.log, kept)
     requester.send({ type: 'receipts-stored', log: this.log, devices: [requester.device] })
     this.#audience.sendToOwners(kept)
@@ -389,6 +400,13 @@ function workOf(asks: readonly Ask[]): number {
   return works.reduce((sum, work) => sum + work, 0)
 }
 
+/** Why nothing is to be offered to a log for this life of it, or null. */
+function unwantedIn({ list, lives }: FoldedLog, life: Incarnation): Refusal | null {
+  if (list && !lives.awaitsOwner) return refuse('INCARNATION', 'offer: this log has lost nothing; append to it')
+  return same(life, lives.current) ? null : refuse('INCARNATION', 'offer: it is for another incarnation')
+}
+
+/** Said to everyone: who has a part in it, nobody can tell any more. */
 function storeCorrupt(): Refusal {
   return refuse('STORE_CORRUPT', 'this log is damaged at its relay: ask its operator to restore it')
 }

@@ -23,7 +23,7 @@ import {
 } from '@lend/engine'
 import type { Claim } from './claim.ts'
 import type { Host } from './host.ts'
-import { verifyProof } from './proofs.ts'
+import { proofIn, verifyProof } from './proofs.ts'
 import { standingBy } from './seat.ts'
 import { WORK } from './turns.ts'
 
@@ -64,8 +64,10 @@ export async function mayOffer(
   if (!mayContinue(list, offered)) return false
   let next = await copyInTurn(host, list, by.lane)
   for (const { entry, statement } of offered) {
-    await host.turns.take(WORK.fold, by.lane)
+    await host.turns.take((1 + (proofIn(statement)?.entries.length ?? 0)) * WORK.fold, by.lane)
     next = fold(host.suite, next, entry, statement, false) ?? next
+    // Nothing comes before a create.
+    if (!next) return false
   }
   return hasPart(next, by)
 }
@@ -94,6 +96,7 @@ export async function continuing(
     await host.turns.take(WORK.verify, by.lane)
     const mayBeNew = isLate(next, statement, nowMs)
     const folded = fold(host.suite, next, entry, statement, true)
+    if (!folded && !next) break
     if (!folded) continue
     next = folded
     // An owner's device has seen the list that it adds to, and this relay the one that its head names.
@@ -115,7 +118,8 @@ export function creatorOf({ entry, statement }: Offered): AccountId {
   return statement.type === 'create-share' ? statement.owner : accountId(entry.log)
 }
 
-function hasPart(list: AccessList | null, { device, proven }: Offerer): boolean {
+/** Whether it is an owner's or a member's, by the list as it stands. */
+export function hasPart(list: AccessList | null, { device, proven }: Offerer): boolean {
   const standing = list && standingBy(list, device, proven)
   return standing?.is === 'owner' || standing?.is === 'member'
 }

@@ -38,7 +38,7 @@ export function proofIn(s: Statement): Proof | null {
 
 /** What the engine's `foldProof` says, in as many turns as it takes. @param list what is folded of that account already */
 export async function foldProofInTurns(
-  host: Host,
+  host: Pick<Host, 'suite' | 'turns'>,
   list: LibraryList | null,
   { account, entries }: Proof,
   lane: object

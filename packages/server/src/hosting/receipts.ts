@@ -3,19 +3,21 @@
  * beside the log, in a log of their own in the same store, one for each device.
  */
 import {
-  type AccessHistory,
   type DeviceId,
   decodeFrame,
+  type EntryId,
   encodeFrame,
   hex,
   type LogId,
   logId,
   type Receipt,
-  type Refusal,
+  Refusal,
   refuse,
+  same,
   verifyReceipt
 } from '@lend/engine'
 import { type Seq, StoreCorrupt } from '../store/log-store.ts'
+import type { Allowance } from './allowance.ts'
 import type { FoldedLog } from './folded-log.ts'
 import type { Host, Requester } from './host.ts'
 import { noAccess, standingBy } from './seat.ts'
@@ -53,14 +55,20 @@ export class ReceiptBox {
   }
 
   /**
-   * Keeps what a device hands in of its own.
+   * Keeps what a device hands in of its own: about the entry that ended it, and no other. So a frame costs one write at most.
+   * @param allowance of members, in this log: each write is paid for
    * @returns why not, or what waits of it now
    */
-  async take({ device }: Requester, receipts: readonly Receipt[], folded: FoldedLog): Promise<Receipt[] | Refusal> {
+  async take(
+    { device }: Requester,
+    receipts: readonly Receipt[],
+    folded: FoldedLog,
+    allowance: Allowance
+  ): Promise<Receipt[] | Refusal> {
     const standing = folded.list && standingBy(folded.list, device, null)
     if (standing?.is !== 'former') return noAccess()
     for (const receipt of receipts) {
-      const refusal = await this.#keep(receipt, device, folded.state.access)
+      const refusal = await this.#keep(receipt, { device, ended: standing.ended, nowMs: folded.nowMs() }, allowance)
       if (refusal) return refusal
     }
     const kept = this.#kept.get(hex(device))
@@ -83,20 +91,31 @@ export class ReceiptBox {
   }
 
   /** @returns why it is not kept, or null when it is durable */
-  async #keep(receipt: Receipt, sender: DeviceId, access: AccessHistory): Promise<Refusal | null> {
+  async #keep(
+    receipt: Receipt,
+    sender: { readonly device: DeviceId; readonly ended: EntryId; readonly nowMs: number },
+    allowance: Allowance
+  ): Promise<Refusal | null> {
     const device = hex(receipt.device)
-    if (device !== hex(sender)) return refuse('BAD_RECEIPT', 'receipt: it is of another device')
-    if (!access.has(receipt.accessHead)) return refuse('BAD_RECEIPT', 'receipt: its access entry is not in the list')
-    if (!verifyReceipt(this.#host.suite, this.#log, receipt)) {
-      return refuse('BAD_RECEIPT', 'receipt: its device has not signed it')
+    if (device !== hex(sender.device)) return refuse('BAD_RECEIPT', 'receipt: it is of another device')
+    if (!same(receipt.accessHead, sender.ended)) {
+      return refuse('BAD_RECEIPT', 'receipt: its access entry is not the one that ended this device')
     }
     const before = this.#kept.get(device)
     // One for each end of a membership: signing it again brings nothing, and each would cost a write.
-    if (before && hex(before.receipt.accessHead) === hex(receipt.accessHead)) return null
+    if (before && same(before.receipt.accessHead, receipt.accessHead)) return null
+    const waitMs = allowance.waitMs(device, sender.nowMs)
+    if (waitMs > 0) {
+      return new Refusal('RATE_LIMITED', `receipt: too much of this device; again in ${waitMs} ms`, waitMs)
+    }
+    if (!verifyReceipt(this.#host.suite, this.#log, receipt)) {
+      return refuse('BAD_RECEIPT', 'receipt: its device has not signed it')
+    }
     const max = this.#host.limits.receiptsPerLog
     if (!before && this.#kept.size >= max) {
       return refuse('LIMIT_STORAGE', `receipt: ${max} wait for the owner already; try again later`)
     }
+    allowance.spend(device, sender.nowMs)
     const seq = this.#seq + 1
     const bytes = encodeFrame({ type: 'receipts', log: this.#log, receipts: [receipt] })
     const timeMs = this.#host.now()

@@ -1,6 +1,6 @@
 /**
- * How much of its relay one log may take. Two bounds: of all bytes that it holds, and of what it holds for ever, which is
- * in memory while the log is in use. At a bound nobody and nothing new comes in, and what takes away is always taken: there
+ * How much of its relay one log may take. Three bounds: of all bytes that it holds; of what it holds for ever, and of its
+ * documents, which are in memory while the log is in use. At a bound nobody and nothing new comes in, and what takes away is always taken: there
  * is only so much to take away, so a log ends up little above it.
  */
 import {
@@ -33,7 +33,7 @@ export function judgeRoom(
   { state, keptBytes }: { readonly state: LogState; readonly keptBytes: number },
   entry: Entry,
   statement: Statement | null,
-  { logBytes, logKeptBytes }: Pick<RelayLimits, 'logBytes' | 'logKeptBytes'>
+  { logBytes, logKeptBytes, logDocuments }: Pick<RelayLimits, 'logBytes' | 'logKeptBytes' | 'logDocuments'>
 ): Refusal | null {
   const isNewDocument = !statement && !state.trails.get(hex(entry.document))?.size
   if (statement ? !bringsIn(state.access.list, statement) : entry.kind === 'drop' && !isNewDocument) return null
@@ -41,6 +41,12 @@ export function judgeRoom(
   if (keptBytes + keptBytesOf(entry) > logKeptBytes || (isNewDocument && keptBytes >= logKeptBytes)) {
     const sentence = `the log has ${keptBytes} bytes of access entries and drops, at most ${logKeptBytes}`
     return refuse('LIMIT_STORAGE', `entry: ${sentence}; it takes nobody and no document in: share anew`)
+  }
+  if (isNewDocument && entry.kind !== 'drop' && state.trails.size >= logDocuments) {
+    return refuse(
+      'LIMIT_STORAGE',
+      `entry: the log has ${state.trails.size} documents, the most there may be; drop some`
+    )
   }
   const most = entry.kind === 'snapshot' ? logBytes + SNAPSHOT_RESERVE_BYTES : logBytes
   if (state.bytes + entry.bytes.length > most) {

@@ -13,6 +13,7 @@ import {
   Refusal,
   refuse,
   type Standing,
+  same,
   standingOf
 } from '@lend/engine'
 import type { Claim, Proven } from './claim.ts'
@@ -67,7 +68,7 @@ export function standingBy(list: AccessList, device: DeviceId, proven: Proven | 
   if (listed.is !== 'stranger' || !proven || list.kind === 'library') return listed
   const known = list.accounts.get(hex(proven.account))
   // What it has shown continues what is folded.
-  if (!known || !proven.ids.has(hex(known.head))) return listed
+  if (!known || !includes(proven.ids, known.head)) return listed
   for (const { id } of known.devices.values()) return standingOf(list, id)
   return listed
 }
@@ -81,4 +82,9 @@ export function inviteOf(list: AccessList | null, claim: Claim, nowMs: number): 
 
 function invited(invite: Invite): Seat {
   return { is: 'invited', invite: invite.id, endsMs: invite.expiresMs }
+}
+
+function includes(ids: Uint8Array, id: EntryId): boolean {
+  for (let at = 0; at < ids.length; at += id.length) if (same(ids.subarray(at, at + id.length), id)) return true
+  return false
 }
