@@ -12,8 +12,7 @@ import {
   type Receipt,
   type ShareList,
   type Statement,
-  same,
-  verifyReceipt
+  same
 } from '@lend/engine'
 import type * as Y from 'yjs'
 import type { InviteNote, KeptReceipt } from '../library/library-index.ts'
@@ -23,6 +22,7 @@ import { decideIntent, decideRotation, type Intent, Intents } from '../log/inten
 import type { Replica } from '../log/replica.ts'
 import { refusedIntent, Wishes } from '../log/wishes.ts'
 import { idOf, notShared, OpenShare, type OpenShareOptions, SHARE_ROOT } from './open-share.ts'
+import { Receipts } from './receipts.ts'
 import { Selecting, type SelectionLibrary } from './selecting.ts'
 import type { Invite, InviteOptions, Item, ItemId, Member, Share } from './types.ts'
 import { inviteViews, memberViews, type ViewContext } from './views.ts'
@@ -53,6 +53,7 @@ export class OwnedShare extends OpenShare implements Share {
   readonly #wishes: Wishes<ShareList>
   readonly #desk: OwnerDesk
   readonly #selecting: Selecting
+  readonly #receipts = new Receipts()
   #members: readonly Member[] = []
   #invites: readonly Invite[] = []
   #stopTimer: (() => void) | null = null
@@ -253,6 +254,7 @@ export class OwnedShare extends OpenShare implements Share {
     this.#view()
     this.#watchUntil()
     void this.#wishes.work()
+    await this.#keepReceipts()
   }
 
   /** The relay lost some of the list: what had been decided is decided again. An owner device never goes back. */
@@ -276,12 +278,19 @@ export class OwnedShare extends OpenShare implements Share {
   }
 
   async receipts(receipts: readonly Receipt[]): Promise<void> {
-    const good = receipts.filter(receipt => verifyReceipt(this.replica.suite, this.id, receipt))
-    await this.#desk.keepReceipts(
-      new Map(good.map(r => [hex(r.device), { accessHead: hex(r.accessHead), atMs: r.timeMs }]))
-    )
-    this.sync.send({ type: 'receipts-stored', log: this.id, devices: good.map(({ device }) => device) })
-    this.#view()
+    this.#receipts.add(receipts)
+    await this.#keepReceipts()
+  }
+
+  async #keepReceipts(): Promise<void> {
+    const { suite, list, history } = this.replica
+    if (!list) return
+    const { kept, answered } = this.#receipts.judge(suite, list, history, this.#desk.receipts())
+    if (kept.size > 0) {
+      await this.#desk.keepReceipts(kept)
+      this.#view()
+    }
+    if (answered.length > 0) this.sync.send({ type: 'receipts-stored', log: this.id, devices: answered })
   }
 
   /** What the account keeps of this share has changed, maybe on another device. */
