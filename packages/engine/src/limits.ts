@@ -72,6 +72,8 @@ export const INTENT_TRIES_MAX = 8
 export const HANDSHAKE_MS_MAX = 10_000
 /** Milliseconds between signs of life; a silent connection is probed, then closed. */
 export const PING_MS = 20_000
+/** Milliseconds after which who was refused asks again, whatever the refusal says: an hour, or one frame could silence it for good. */
+export const RETRY_AFTER_MS_MAX = 60 * 60 * 1000
 /** Logs one connection may follow at a time. */
 export const SUBSCRIPTIONS_MAX = 10_000
 /** Data entries of one log that no snapshot covers yet: what a relay must index in memory while the log is in use. */
