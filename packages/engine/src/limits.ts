@@ -93,6 +93,8 @@ export const STRUCT_LENGTH_MAX = 2 ** 30
 export const CLOCK_JUMP_MAX = 2 ** 30
 /** The end of a client's clock. Yjs doubles differences of clocks when it keeps what waits; this stays exact. */
 export const CLOCK_MAX = 2 ** 48
+/** Sum over places of the squares of how many structs of one update contend for it: 2,048 at one place, half a second of Yjs. */
+export const CONTENTION_MAX = 4 * 1024 * 1024
 /** Types inside one another, and likewise values inside one value: far over any editor's, far under Yjs's recursion. */
 export const NESTING_DEPTH_MAX = 128
 
