@@ -74,6 +74,8 @@ export const INTENT_TRIES_MAX = 8
 export const HANDSHAKE_MS_MAX = 10_000
 /** Milliseconds between signs of life; a silent connection is probed, then closed. */
 export const PING_MS = 20_000
+/** Milliseconds after which who was refused asks again, whatever the refusal says: an hour, or one frame could silence it for good. */
+export const RETRY_AFTER_MS_MAX = 60 * 60 * 1000
 /** Logs one connection may follow at a time. */
 export const SUBSCRIPTIONS_MAX = 10_000
 /** Data entries of one log that no snapshot covers yet: what a relay must index in memory while the log is in use. */
@@ -95,6 +97,8 @@ export const STRUCT_LENGTH_MAX = 2 ** 30
 export const CLOCK_JUMP_MAX = 2 ** 30
 /** The end of a client's clock. Yjs doubles differences of clocks when it keeps what waits; this stays exact. */
 export const CLOCK_MAX = 2 ** 48
+/** Sum over places of the squares of how many structs of one update contend for it: 2,048 at one place, half a second of Yjs. */
+export const CONTENTION_MAX = 4 * 1024 * 1024
 /** Types inside one another, and likewise values inside one value: far over any editor's, far under Yjs's recursion. */
 export const NESTING_DEPTH_MAX = 128
 

@@ -7,6 +7,7 @@ import { applyChecked } from '../../../packages/engine/src/documents/check.ts'
 import {
   CLOCK_JUMP_MAX,
   CLOCK_MAX,
+  CONTENTION_MAX,
   NESTING_DEPTH_MAX,
   STRUCT_LENGTH_MAX,
   UPDATE_STRUCTS_MAX
@@ -176,6 +177,41 @@ bounds('values are NESTING_DEPTH_MAX deep at most', () => {
   }
   const brackets = '['.repeat(1_000_000)
   assert.match(verdict(update(ofClient(1, 0, inRoot(5, 'a', brackets + brackets.replaceAll('[', ']'))))), 'over')
+})
+
+bounds(
+  'structs of one update contend for a place up to the bound; what is written one after the other never does',
+  () => {
+    const many = Math.sqrt(CONTENTION_MAX)
+    const each = (n: number, of: (client: number) => Part) =>
+      update(...Array.from({ length: n }, (_, i) => ofClient(n - i, 0, of(n - i))))
+    const inOneRoot = (n: number) => each(n, () => inRoot(4, 'text', 'x'))
+    assert.is(verdict(inOneRoot(many)), 'sound')
+    assert.match(verdict(inOneRoot(many + 1)), `over ${CONTENTION_MAX}`)
+    const atStart = (n: number) => each(n, client => (client > 1 ? [0x44, client - 1, 0, 'x'] : inRoot(4, 'text', 'x')))
+    assert.is(verdict(atStart(2 * many)), 'sound')
+
+    // One client, each to the left of another letter of what was there.
+    const doc = new Y.Doc()
+    doc.clientID = 9
+    doc.getText('text').insert(0, 'x'.repeat(2 * many))
+    const byOne = (n: number) =>
+      update(ofClient(1, 0, ...Array.from({ length: n }, (_, i): Part => [Uint8Array.of(0xc4), 9, 0, 9, i + 2, 'y'])))
+    assert.is(verdict(byOne(many), doc), 'sound')
+    assert.match(verdict(byOne(many + 1), doc), `over ${CONTENTION_MAX}`)
+  }
+)
+
+bounds('a text that many sessions wrote, each at its start and in its middle, is within the bound', () => {
+  const whole = new Y.Doc()
+  for (let session = 0; session < 3000; session++) {
+    const text = whole.getText('text')
+    whole.clientID = session + 1
+    text.insert(0, 'ab')
+    text.insert(Math.floor(text.length / 2), 'c')
+    if (session % 3 === 0) text.delete(1, 1)
+  }
+  assert.is(verdict(Y.encodeStateAsUpdate(whole)), 'sound')
 })
 
 bounds.run()

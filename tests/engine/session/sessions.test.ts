@@ -2,7 +2,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { deviceKeys } from '../../../packages/engine/src/access/keys.ts'
-import { entryId, hex, incarnation, logId } from '../../../packages/engine/src/bytes/ids.ts'
+import { entryId, hex, incarnation, type LogId, logId } from '../../../packages/engine/src/bytes/ids.ts'
 import { FRAME_BYTES_MAX, HANDSHAKE_MS_MAX, STRANGER_FRAME_BYTES_MAX } from '../../../packages/engine/src/limits.ts'
 import { HEAD_BYTES } from '../../../packages/engine/src/log/head.ts'
 import { decodeFrame, encodeFrame, type Frame } from '../../../packages/engine/src/protocol/frames.ts'
@@ -105,6 +105,35 @@ test('two honest sides open in four frames, bound to the same nonces', () => {
   assert.equal(effect?.do === 'open' && effect.nonces, p.relay.nonces)
   assert.is(effect?.do === 'open' && effect.timeMs, NOW + 5)
   assert.equal([p.client.state, p.relay.state], ['open', 'open'])
+})
+
+test('a refusal may ask for an hour at most, and before the relay has proved its key for nothing', () => {
+  const asked = (p: ReturnType<typeof pair>, log: LogId | null, retryAfterMs: number) => {
+    const frame = {
+      type: 'refused',
+      log,
+      entry: null,
+      code: 'RATE_LIMITED',
+      retryAfterMs,
+      sentence: '',
+      top: null
+    } as const
+    const [effect] = p.client.receive(encodeFrame(frame))
+    if (effect?.do === 'close') return effect.refusal.retryAfterMs
+    return effect?.do === 'deliver' && effect.frame.type === 'refused' && effect.frame.retryAfterMs
+  }
+  const hourMs = 60 * 60 * 1000
+  const stranger = pair(1)
+  stranger.client.start()
+  assert.is(asked(stranger, null, 1), null)
+  const proving = pair(2)
+  proving.client.receive(first(proving.relay.receive(first(proving.client.start()), NOW)))
+  assert.is(asked(proving, null, 2 ** 53 - 1), hourMs)
+  const p = pair(3)
+  open(p)
+  assert.is(asked(p, log, hourMs), hourMs)
+  assert.is(asked(p, log, hourMs + 1), hourMs)
+  assert.is(asked(p, null, hourMs - 1), hourMs - 1)
 })
 
 test('an open relay serves each request, answers a ping and refuses what only relays send', () => {
@@ -210,7 +239,7 @@ test('a closed side does nothing more', () => {
   assert.equal(p.client.start(), [])
 })
 
-test('a refusal of the session closes the client with its code and delay, one of a log does not', () => {
+test('a refusal of the session closes the client with its code, and its delay once it is open, one of a log does not', () => {
   const refused = {
     type: 'refused',
     log: null,
@@ -225,7 +254,7 @@ test('a refusal of the session closes the client with its code and delay, one of
     if (opened) open(p)
     const effects = p.client.receive(encodeFrame(refused))
     closedWith(effects, 'RATE_LIMITED')
-    assert.is(effects[0]?.do === 'close' && effects[0].refusal.retryAfterMs, 700)
+    assert.is(effects[0]?.do === 'close' && effects[0].refusal.retryAfterMs, opened ? 700 : null)
   }
   const p = pair(11)
   open(p)

@@ -12,8 +12,7 @@ import {
   type ShareList,
   type Statement,
   same,
-  standingOf,
-  verifyReceipt
+  standingOf
 } from '@lend/engine'
 import type * as Y from 'yjs'
 import type { InviteNote, KeptReceipt } from '../library/library-index.ts'
@@ -24,6 +23,7 @@ import type { Replica } from '../log/replica.ts'
 import { refusedIntent, Wishes } from '../log/wishes.ts'
 import { historyOf } from './history.ts'
 import { idOf, notShared, OpenShare, type OpenShareOptions, SHARE_ROOT } from './open-share.ts'
+import { Receipts } from './receipts.ts'
 import { References } from './references.ts'
 import { Selecting, type SelectionLibrary } from './selecting.ts'
 import type { HistoryEvent, Invite, InviteOptions, Item, ItemId, Member, Missing, Refers, Share } from './types.ts'
@@ -63,6 +63,7 @@ export class OwnedShare extends OpenShare implements Share {
   readonly #desk: OwnerDesk
   readonly #selecting: Selecting
   readonly #references: References | null
+  readonly #receipts = new Receipts()
   #members: readonly Member[] = []
   #invites: readonly Invite[] = []
   /** What the account noted, as it was when they were made. */
@@ -290,6 +291,7 @@ export class OwnedShare extends OpenShare implements Share {
     this.#view()
     this.#watchUntil()
     void this.#wishes.work()
+    await this.#keepReceipts()
   }
 
   /** The relay lost some of the list: what had been decided is decided again. An owner device never goes back. */
@@ -325,12 +327,19 @@ export class OwnedShare extends OpenShare implements Share {
   }
 
   async receipts(receipts: readonly Receipt[]): Promise<void> {
-    const good = receipts.filter(receipt => verifyReceipt(this.replica.suite, this.id, receipt))
-    await this.#desk.keepReceipts(
-      new Map(good.map(r => [hex(r.device), { accessHead: hex(r.accessHead), atMs: r.timeMs }]))
-    )
-    this.sync.send({ type: 'receipts-stored', log: this.id, devices: good.map(({ device }) => device) })
-    this.#view()
+    this.#receipts.add(receipts)
+    await this.#keepReceipts()
+  }
+
+  async #keepReceipts(): Promise<void> {
+    const { suite, list, history } = this.replica
+    if (!list) return
+    const { kept, answered } = this.#receipts.judge(suite, list, history, this.#desk.receipts())
+    if (kept.size > 0) {
+      await this.#desk.keepReceipts(kept)
+      this.#view()
+    }
+    if (answered.length > 0) this.sync.send({ type: 'receipts-stored', log: this.id, devices: answered })
   }
 
   /** What the account keeps of this share has changed, maybe on another device. */

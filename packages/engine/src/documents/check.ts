@@ -12,6 +12,7 @@ import * as Y from 'yjs'
 import { LendError } from '../errors.ts'
 import { CLOCK_JUMP_MAX, SNAPSHOT_BYTES_MAX } from '../limits.ts'
 import { applyEntry } from './apply.ts'
+import { checkContention } from './contention.ts'
 import { duplicate } from './pending.ts'
 import { checkPlaces, checkPlacesInDocument, continues } from './places.ts'
 import { bad } from './struct-content.ts'
@@ -47,6 +48,7 @@ export function checkUpdate(update: Uint8Array, doc: Y.Doc, bytesMax: number = S
     if (update.length > bytesMax) bad(`${update.length} bytes are over ${bytesMax}`, bytesMax)
     const read = readUpdate(update)
     checkJumps(read, doc)
+    checkContention(read, doc)
     if (!isSettled(read, doc)) return { verdict: 'doubtful' }
     return { verdict: checkPlaces(read, doc) ? 'sound' : 'doubtful' }
   })

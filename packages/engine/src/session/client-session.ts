@@ -7,6 +7,7 @@
 import type { DeviceKeys } from '../access/keys.ts'
 import { same } from '../bytes/ids.ts'
 import type { Dice, Suite } from '../crypto/suite.ts'
+import { RETRY_AFTER_MS_MAX } from '../limits.ts'
 import {
   type Ack,
   decodeFrame,
@@ -67,7 +68,7 @@ export class ClientSession {
   receive(bytes: Uint8Array): ClientEffect[] {
     if (this.#state.state === 'closed') return []
     try {
-      return this.#take(decodeFrame(bytes))
+      return this.#take(this.#bounded(decodeFrame(bytes)))
     } catch (error) {
       if (error instanceof Refusal) return this.#close(error)
       throw error
@@ -86,6 +87,13 @@ export class ClientSession {
     }
     if (state.state === 'open' && isDelivery(frame)) return [{ do: 'deliver', frame }]
     throw refuse('UNEXPECTED_FRAME', `frame: ${frame.type} has no place in a session that is ${state.state}`)
+  }
+
+  /** How long a relay may ask for: nothing before it has proved its key, and never long enough to silence this side. */
+  #bounded(frame: Frame): Frame {
+    if (frame.type !== 'refused' || frame.retryAfterMs === null) return frame
+    const isStranger = this.#state.state === 'waiting'
+    return { ...frame, retryAfterMs: isStranger ? null : Math.min(frame.retryAfterMs, RETRY_AFTER_MS_MAX) }
   }
 
   #greet(greeting: Greeting, nonce: Uint8Array): ClientEffect[] {
