@@ -222,6 +222,29 @@ turnsTest('an entry that comes in is read once, whatever it is', async () => {
   }
 })
 
+turnsTest('a create is judged once, with its proof', async () => {
+  const ann = makeAccount('Ann')
+  const share = makeShare(ann, dice(32))
+  const hash = suite.hash
+  let read = 0
+  Object.assign(suite, {
+    hash(...o: Parameters<typeof hash>) {
+      if (o[0] === 'payload') read++
+      return hash(...o)
+    }
+  })
+  try {
+    const { close, connect } = await newRelay()
+    const owner = await connect(ann.device)
+    owner.ask(append(share.log, share.create))
+    await owner.until(() => owner.count('ack') === 1)
+    assert.is(read, 3, 'the create; then the one entry of its proof, in turns of its own and for the judge')
+    await close()
+  } finally {
+    Object.assign(suite, { hash })
+  }
+})
+
 turnsTest('a stranger’s offer is refused before a signature of it is verified', async () => {
   const { close, connect } = await newRelay()
   const share = makeShare(makeAccount('Ann'), dice(32))

@@ -6,7 +6,6 @@ import {
   type AccessList,
   decodeStatement,
   type Entry,
-  emptyLog,
   hex,
   Refusal,
   refuse,
@@ -14,7 +13,6 @@ import {
   type Step,
   same,
   short,
-  step,
   topOf
 } from '@lend/engine'
 import type { Allowance } from './allowance.ts'
@@ -173,12 +171,9 @@ function otherLife({ incarnation }: Asked): Refusal {
 function judgeCreate({ creations }: Host, folded: FoldedLog, asked: Asked): Step | Refusal {
   const life = folded.list ? asked.incarnation.every(byte => byte === 0) : isOfThisLife(folded, asked)
   if (!life) return otherLife(asked)
-  const nowMs = folded.nowMs()
-  const unseen = emptyLog(folded.state.suite)
-  const judged = step(unseen, asked.entry, { seq: 1, timeMs: nowMs })
-  if (judged instanceof Refusal || !unseen.access.list) return judged
-  if (folded.list) return noAccess()
-  return creations.spendAccount(ownerOf(unseen.access.list), nowMs) ?? folded.judge(asked.entry)
+  return folded.judgeCreate(asked.entry, list =>
+    folded.list ? noAccess() : creations.spendAccount(ownerOf(list), folded.nowMs())
+  )
 }
 
 /**

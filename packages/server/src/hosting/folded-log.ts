@@ -5,6 +5,7 @@
  * The fold runs ahead of the store by the draft alone, so after a failed append it is thrown away and folded anew.
  */
 import {
+  type AccessList,
   decodeEntry,
   type Entry,
   type EntryId,
@@ -49,7 +50,6 @@ export interface Tip {
 
 export class FoldedLog {
   readonly log: LogId
-  readonly state: LogState
   readonly #host: Host
   /** The running hash at each access entry: what a head says to those who see no data. */
   readonly #accessHashes: Uint8Array[] = []
@@ -57,6 +57,7 @@ export class FoldedLog {
   readonly #index = new SeqIndex()
   /** Those of `share.doc`, which go to a new reader first. */
   readonly #shareDocument = new SeqIndex()
+  #state: LogState
   #keptBytes = 0
   #lives = Lives.unborn()
   #tip: Tip = { seq: 0, runningHash: RUNNING_HASH_START, accessHead: NO_ENTRY }
@@ -67,7 +68,7 @@ export class FoldedLog {
   private constructor(host: Host, log: LogId) {
     this.#host = host
     this.log = log
-    this.state = emptyLog(host.suite)
+    this.#state = emptyLog(host.suite)
   }
 
   /** @param lane on whose behalf @throws StoreCorrupt, StoreError */
@@ -89,6 +90,10 @@ export class FoldedLog {
     folded.#remember()
     if (released.length > 0) await host.store.forget(log, released)
     return folded
+  }
+
+  get state(): LogState {
+    return this.#state
   }
 
   get lives(): Lives {
@@ -141,10 +146,26 @@ export class FoldedLog {
 
   /** Judges the next entry of the draft. */
   judge(entry: Entry): Step | Refusal {
+    return this.#judgeIn(this.#state, entry, () => null)
+  }
+
+  /**
+   * Judges the create of this log as if it had none yet. A large proof is folded for it once.
+   * @param mayBe has the last word on the list of a good one, also when the log has one: then it refuses
+   */
+  judgeCreate(entry: Entry, mayBe: (list: AccessList) => Refusal | null): Step | Refusal {
+    return this.#judgeIn(emptyLog(this.#host.suite), entry, mayBe)
+  }
+
+  /** @param state becomes the log's when the entry is taken */
+  #judgeIn(state: LogState, entry: Entry, mayBe: (list: AccessList) => Refusal | null): Step | Refusal {
     const place = { seq: this.#nextSeq(), timeMs: this.nowMs() }
-    const judged = step(this.state, entry, place)
+    const judged = step(state, entry, place)
     if (judged instanceof Refusal || !judged.taken) return judged
-    const { runningHash } = this.state
+    const refusal = state.access.list && mayBe(state.access.list)
+    if (refusal) return refusal
+    this.#state = state
+    const { runningHash } = state
     this.#put({ ...place, runningHash, bytes: entry.bytes })
     this.#count(entry, place.seq, runningHash, judged.released)
     return judged
