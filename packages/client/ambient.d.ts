@@ -14,6 +14,8 @@ declare module 'ws' {
     /** With the answer to the handshake, which came over the connection's own socket. */
     on(event: 'upgrade', listener: (response: { readonly socket: { readonly bytesRead: number } }) => void): void
     send(message: Uint8Array): void
+    pause(): void
+    resume(): void
     close(): void
     terminate(): void
   }

@@ -46,6 +46,8 @@ function connect(url: string, events: SocketEvents): Socket {
       return line?.bytesRead ?? 0
     },
     send: message => socket.send(message),
+    pause: () => socket.pause(),
+    resume: () => socket.resume(),
     close: () => (socket.readyState === WebSocket.OPEN ? socket.close() : socket.terminate())
   }
 }

@@ -27,6 +27,9 @@ export interface Socket {
   /** Bytes that have come, those of a message that is not whole yet included where that can be known. */
   readonly receivedBytes: number
   send(message: Uint8Array): void
+  /** Reads nothing more until `resume`, so that the other side has to wait. Where a socket can't, as in a browser, there is none. */
+  pause?(): void
+  resume?(): void
   close(): void
 }
 

@@ -175,7 +175,7 @@ export class LogSync<L extends AccessList = ShareList> {
   #join(connection: RelayConnection): void {
     this.#leave = connection.join(this.#replica.log, {
       opened: (_nonces: Nonces) => void this.#enqueue(() => this.#opened()),
-      frame: frame => void this.#enqueue(() => this.#frame(frame)),
+      frame: frame => this.#enqueue(() => this.#frame(frame)),
       closed: () => void this.#enqueue(() => this.#lost())
     })
   }

@@ -82,7 +82,10 @@ export class AccessVisit<L extends AccessList = ShareList> {
     this.#opened = opened as unknown as { resolve: (list: L) => void; reject: (error: unknown) => void }
     const line: Line = {
       opened: nonces => this.#ask(nonces),
-      frame: frame => this.#frame(frame),
+      frame: frame => {
+        this.#frame(frame)
+        return undefined
+      },
       closed: () => this.#author.lost()
     }
     this.#leave = o.connection.join(o.log, line)

@@ -17,14 +17,15 @@ import {
   type Suite
 } from '@lend/engine'
 import type { Socket, Stop, World } from '../world.ts'
+import { Inbox } from './inbox.ts'
 import { type Trouble, troubleOf } from './trouble.ts'
 
 /** What a log on this connection hears. */
 export interface Line {
   /** The handshake is done: ask for the log. */
   opened(nonces: Nonces): void
-  /** A frame about this log. */
-  frame(frame: Frame): void
+  /** A frame about this log. @returns resolves when it is done with, for who does not handle it at once */
+  frame(frame: Frame): Promise<void> | undefined
   closed(): void
 }
 
@@ -36,6 +37,7 @@ type State =
       readonly state: 'dialing' | 'open'
       readonly socket: Socket
       readonly session: ClientSession
+      readonly inbox: Inbox
       nonces: Nonces | null
     }
   | { readonly state: 'waiting'; readonly stop: Stop }
@@ -164,14 +166,21 @@ export class RelayConnection {
       open: () => this.#run(socket, session, session.start()),
       message: bytes => {
         this.#unanswered = socket.bufferedBytes
-        this.#run(socket, session, session.receive(bytes))
+        this.#run(socket, session, session.receive(bytes), bytes.length)
       },
       close: () => this.#lost(socket)
     })
-    this.#become({ state: 'dialing', socket, session, nonces: null })
+    const inbox = new Inbox(socket, {
+      resumed: () => {
+        if (this.#state.state === 'open' && this.#state.socket === socket) this.#ping(socket)
+      },
+      overflowed: () => this.#drop(socket)
+    })
+    this.#become({ state: 'dialing', socket, session, inbox, nonces: null })
   }
 
-  #run(socket: Socket, session: ClientSession, effects: ReturnType<ClientSession['receive']>): void {
+  /** @param bytes of the frame that brought them */
+  #run(socket: Socket, session: ClientSession, effects: ReturnType<ClientSession['receive']>, bytes = 0): void {
     for (const effect of effects) {
       const state = this.#state
       if ((state.state !== 'dialing' && state.state !== 'open') || state.session !== session) return
@@ -184,13 +193,15 @@ export class RelayConnection {
           this.#trouble = null
           this.#relayKey = effect.nonces.relayKey
           this.#heard(effect.timeMs)
-          this.#become({ state: 'open', socket, session, nonces: effect.nonces })
+          this.#become({ state: 'open', socket, session, inbox: state.inbox, nonces: effect.nonces })
           this.#ping(socket)
           for (const line of [...this.#lines.values()]) line.opened(effect.nonces)
           break
-        case 'deliver':
-          this.#deliver(effect.frame)
+        case 'deliver': {
+          const handled = this.#deliver(effect.frame)
+          if (handled) state.inbox.hold(bytes, handled)
           break
+        }
         case 'close':
           this.#trouble = troubleOf(effect.refusal, effect.keyChanged)
           socket.close()
@@ -203,9 +214,9 @@ export class RelayConnection {
     for (const hearer of [...this.#hearers]) hearer(timeMs)
   }
 
-  #deliver(frame: Frame): void {
+  #deliver(frame: Frame): Promise<void> | undefined {
     if (frame.type === 'pong') this.#heard(frame.timeMs)
-    if ('log' in frame && frame.log) this.#lines.get(hex(frame.log))?.frame(frame)
+    return 'log' in frame && frame.log ? this.#lines.get(hex(frame.log))?.frame(frame) : undefined
   }
 
   /** A connection that died without a word is noticed: a ping is sent, and nothing comes. */
@@ -217,7 +228,8 @@ export class RelayConnection {
       this.send({ type: 'ping' })
       const waitMs = PONG_MS_MAX + (1000 * before) / BYTES_PER_SECOND_MIN
       this.#stopPing = this.#world.timer(waitMs, () => {
-        if (socket.receivedBytes > receivedBytes) this.#ping(socket)
+        const isPaused = this.#state.state === 'open' && this.#state.inbox.isPaused
+        if (isPaused || socket.receivedBytes > receivedBytes) this.#ping(socket)
         else this.#drop(socket)
       })
     })
