@@ -1,5 +1,5 @@
 /**
- * Runs the test files, each in a process of its own, and says how it went.
+ * Runs the test files, each in a process of its own but for the engine's, and says how it went.
  *
  *   node --import tsx --conditions @lend/source tests/run.ts [part of a path ...]
  *
@@ -17,8 +17,17 @@ import { parseArgs } from 'node:util'
 const FILES_AT_ONCE = 3
 const LIMIT_S_DEFAULT = 120
 const ROOT = resolve(import.meta.dirname, '..')
+/** Neither sockets nor disks nor time: these run together. */
+const PURE = join('tests', 'engine', '/')
+const TOGETHER = join(import.meta.dirname, 'together.ts')
 
-type TestFile = { readonly path: string; readonly limitS: number; readonly idleSuites: readonly string[] }
+/** What runs in one process: a file, or several that need none of their own. */
+type TestFile = {
+  readonly name: string
+  readonly paths: readonly string[]
+  readonly limitS: number
+  readonly idleSuites: readonly string[]
+}
 type Ended = { readonly output: string; readonly exit: number | string; readonly overran: boolean }
 type Outcome = { readonly passed: number; readonly failed: number; readonly trouble: string | null }
 
@@ -69,14 +78,23 @@ async function find(dir: string, filters: readonly string[]): Promise<TestFile[]
     .map(name => join(resolve(dir), name))
     .filter(path => filters.length === 0 || filters.some(filter => relative(ROOT, path).includes(filter)))
     .sort()
-  const files = await Promise.all(paths.map(describe))
-  return files.sort((a, b) => b.limitS - a.limitS)
+  const isPure = (path: string) => relative(ROOT, path).startsWith(PURE) && filters.length === 0
+  const files = await Promise.all(paths.filter(path => !isPure(path)).map(describe))
+  const pure = await Promise.all(paths.filter(isPure).map(describe))
+  const together: TestFile = {
+    name: `${PURE} (${pure.length} files)`,
+    paths: pure.flatMap(file => file.paths),
+    limitS: LIMIT_S_DEFAULT,
+    idleSuites: pure.flatMap(file => file.idleSuites)
+  }
+  return [...files, ...(pure.length > 0 ? [together] : [])].sort((a, b) => b.limitS - a.limitS)
 }
 
 async function describe(path: string): Promise<TestFile> {
   const source = await readFile(path, 'utf8')
   const limit = /^\/\/ limit: (\d+) s$/m.exec(source.split('\n', 10).join('\n'))?.[1]
-  return { path, limitS: limit === undefined ? LIMIT_S_DEFAULT : Number(limit), idleSuites: idleSuites(source) }
+  const limitS = limit === undefined ? LIMIT_S_DEFAULT : Number(limit)
+  return { name: relative(ROOT, path), paths: [path], limitS, idleSuites: idleSuites(source) }
 }
 
 /** The suites that a file declares and never runs: uvu leaves their tests out without a word. */
@@ -86,9 +104,11 @@ function idleSuites(source: string): string[] {
   return declared.filter(name => !source.includes(`${name}.run()`))
 }
 
-function run({ path, limitS }: TestFile): Promise<Ended> {
+function run({ paths, limitS }: TestFile): Promise<Ended> {
   const { FORCE_COLOR: _, ...env } = process.env
-  const child = spawn(process.execPath, ['--import', 'tsx', '--conditions', '@lend/source', path], {
+  const isAlone = paths.length === 1
+  const program = isAlone ? paths : [TOGETHER, ...paths]
+  const child = spawn(process.execPath, ['--import', 'tsx', '--conditions', '@lend/source', ...program], {
     cwd: ROOT,
     env: { ...env, NO_COLOR: '1' },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -148,8 +168,7 @@ function judge({ limitS, idleSuites }: TestFile, { output, exit, overran }: Ende
   return { passed, failed: trouble === null ? 0 : Math.max(1, total - passed), trouble }
 }
 
-function report({ path }: TestFile, { passed, trouble }: Outcome, { output }: Ended, seconds: number): void {
-  const name = relative(ROOT, path)
+function report({ name }: TestFile, { passed, trouble }: Outcome, { output }: Ended, seconds: number): void {
   const duration = `${seconds.toFixed(1)} s`
   if (trouble === null) console.log(`ok  ${name}  ${passed} passed  ${duration}`)
   else console.log(`RED ${name}  ${trouble}  ${duration}\n${output.trimEnd()}\n`)

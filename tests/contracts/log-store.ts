@@ -387,7 +387,7 @@ export function logStoreContract(name: string, open: () => Promise<Opened>): voi
           for (const model of models) await model.check(current)
         }
       })
-      await fc.assert(property, { numRuns: 40 })
+      await fc.assert(property, { numRuns: 25 })
     }
   )
 

@@ -1,7 +1,8 @@
 // limit: 240 s
 /** What `npm start` runs, as a program: what it prints, what it leaves behind, and how it ends. */
 import { spawn } from 'node:child_process'
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -17,6 +18,9 @@ oneShare.before.each(async context => {
   context.text = join(context.dir, 'text.md')
   context.temporary = join(context.dir, 'tmp')
   await mkdir(context.temporary)
+  // What the loader has compiled already it need not compile for each program again.
+  const cache = `tsx-${process.geteuid?.()}`
+  if (existsSync(join(tmpdir(), cache))) await symlink(join(tmpdir(), cache), join(context.temporary, cache))
   await writeFile(context.text, Array.from({ length: 60 }, (_, i) => `${TEXT}${i}.\n`).join(''))
 })
 oneShare.after.each(({ dir }) => rm(dir, { recursive: true, force: true, maxRetries: 3 }))

@@ -1,3 +1,4 @@
+// limit: 600 s
 /**
  * Two copies of one device: a folder that was copied, or restored from a backup. The copy that notices becomes a device of
  * its own and loses nothing; another one is locked, keeps what it has, and is paired again.
@@ -411,7 +412,7 @@ for (const [edits, others] of [
   )
 }
 
-const DEATHS = Number(process.env.LEND_CLONED_DEATHS ?? 4)
+const DEATHS = Number(process.env.LEND_CLONED_DEATHS ?? 2)
 
 cloned(
   'a copy that is killed at any step on its way to a device of its own gets there at the next start, and loses nothing',

@@ -15,7 +15,7 @@ import { suite as describe } from 'uvu'
 import * as assert from 'uvu/assert'
 import { isNewLife, recordsOf, seededDie } from './relay-log.ts'
 
-const ROUNDS = Number(process.env.LEND_CRASH_ROUNDS ?? 3)
+const ROUNDS = Number(process.env.LEND_CRASH_ROUNDS ?? 2)
 const SEED = Number(process.env.LEND_CRASH_SEED ?? 1)
 const WAIT_MS = 60_000
 const crypto = await loadSuite()

@@ -1,8 +1,10 @@
+// limit: 600 s
 /** Several devices of one account: pairing by a link, what all of them have alike, and pairings that were cut off. */
 import { type Account, LendError, openAccount, pairDevice, previewInvite, type World } from '@lend/client'
 import { hex } from '@lend/engine'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { waysAt } from './deaths.ts'
 import { type Household, household, lend, linkTo, until } from './household.ts'
 import { newcomer } from './newcomer.ts'
 import { movableTime, nodeWorld, noNetwork } from './worlds.ts'
@@ -83,10 +85,10 @@ devices(
       }
     }
     for (let step = 1; !isIn; step++) {
-      const said = await Promise.all([goOn(step, byLink), goOn(step, byOpening)])
+      const said = await Promise.all(waysAt(step, [byLink, byOpening]).map(resume => goOn(step, resume)))
       for (const words of said) died.add(words)
       isIn = said.every(words => words === 'in')
-      await until(phone, () => phone.devices.length === 1 + 2 * step && namesOf(phone)[0] !== '')
+      await until(phone, () => phone.devices.length === 1 + said.length * step && namesOf(phone)[0] !== '')
     }
     console.log([...died].join('\n'))
     for (const what of ['batch account', 'follow', 'join-library']) assert.ok(died.has(`dies before ${what}`), what)

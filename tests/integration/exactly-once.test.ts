@@ -323,7 +323,7 @@ once(
   })
 )
 
-const SEEDS = Number(process.env.LEND_ONCE_SEEDS ?? 4)
+const SEEDS = Number(process.env.LEND_ONCE_SEEDS ?? 2)
 const FIRST_SEED = Number(process.env.LEND_ONCE_FIRST ?? 1)
 
 for (let seed = FIRST_SEED; seed < FIRST_SEED + SEEDS; seed++) {

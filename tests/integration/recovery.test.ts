@@ -1,3 +1,4 @@
+// limit: 600 s
 /** The 24 words: showing and confirming them, and taking an account back by them when its devices are lost. */
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
@@ -7,6 +8,7 @@ import { decodeStatement, hex, logId } from '@lend/engine'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { decodePhrase } from '../../packages/client/src/account/phrase.ts'
+import { waysAt } from './deaths.ts'
 import { follow, type Household, household, lend, textOf, until } from './household.ts'
 import { newcomer } from './newcomer.ts'
 import { entriesOf } from './relay-log.ts'
@@ -253,7 +255,7 @@ recovery(
       return said
     }
     for (let step = 1, isIn = false; !isIn; step++) {
-      const said = await Promise.all([goOn(step, 'recover'), goOn(step, 'open')])
+      const said = await Promise.all(waysAt(step, ['recover', 'open'] as const).map(again => goOn(step, again)))
       isIn = said.every(words => words === 'in')
     }
     console.log([...died].join('\n'))

@@ -1,5 +1,5 @@
 /** What a relay that lies can not do to an owner's device: fill its library, silence it, or make it drop what it wrote. */
-import type { World } from '@lend/client'
+import { type Account, LendError, type LentShare, type Share, type World } from '@lend/client'
 import {
   decodeEntry,
   deviceKeys,
@@ -21,6 +21,16 @@ import { openWiretap, type Wiretap } from './wiretap.ts'
 import { throughDisk } from './worlds.ts'
 
 const lies = describe('relay lies')
+
+/** Follows by a new link if the one before went with an old device. */
+async function followAnew(share: Share, account: Account): Promise<LentShare> {
+  try {
+    return await follow(share, account)
+  } catch (error) {
+    if (error instanceof LendError && error.code === 'INVITE_VOID') return followAnew(share, account)
+    throw error
+  }
+}
 
 lies(
   'receipts of devices that the relay made up are neither kept nor answered',
@@ -78,7 +88,7 @@ lies(
 )
 
 lies(
-  'its own entry in a new life of the log makes no device call itself cloned',
+  'its own entry in a new life of the log may cost an owner its device’s name and its links, and nothing else',
   household(async house => {
     const line = house.keep(await openWiretap(house.relay.url))
     const maya = await house.person('Maya', { relay: line.url })
@@ -117,7 +127,7 @@ lies(
     line.mend()
     const ben = await house.person('Ben')
     await until(share, () => share.status.state === 'synced')
-    assert.is(textOf(await follow(share, ben)).toString(), 'more of a line')
+    assert.is(textOf(await followAnew(share, ben)).toString(), 'more of a line')
     assert.equal(failures, [])
   })
 )

@@ -9,6 +9,7 @@ import { openAccount, type Share } from '@lend/client'
 import { hex } from '@lend/engine'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { waysAt } from './deaths.ts'
 import { follow, type Household, household, lend, linkTo, memberOf, replicaOf, takeOut, until } from './household.ts'
 import { nodeWorld, noNetwork, throughDisk } from './worlds.ts'
 
@@ -38,7 +39,8 @@ wipe(
     const whole = await run(house.folder('whole'), NOBODY, 'wait')
     await finishes(house, share, 'whole', whole)
     const steps = stepsOf(whole)
-    const deaths = (['before', 'halfway'] as const).flatMap(moment => deathsAt(steps, moment))
+    const [before, halfway] = (['before', 'halfway'] as const).map(moment => deathsAt(steps, moment))
+    const deaths = (before ?? []).flatMap((death, step) => waysAt(step, [death, halfway?.[step] ?? death]))
     for (const death of deaths) await victim(nameOf(death))
     const survived: string[] = []
     await inLanes(deaths, async death => {
@@ -89,7 +91,8 @@ wipe(
     const steps = stepsOf(await leave(null))
     for (const what of STEPS) assert.ok(steps.includes(what), `a leave has no ${what}: ${steps}`)
     const survived: string[] = []
-    await inLanes(deathsAt(steps, 'before'), async death => {
+    const deaths = deathsAt(steps, 'before').filter((_, step) => waysAt(step, [true, false]).includes(true))
+    await inLanes(deaths, async death => {
       if ((await leave(death)) !== 'dies') survived.push(nameOf(death))
     })
     console.log(`killed at each of: ${steps.join(', ')}`)
