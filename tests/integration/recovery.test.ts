@@ -9,7 +9,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { decodePhrase } from '../../packages/client/src/account/phrase.ts'
 import { waysAt } from './deaths.ts'
-import { follow, type Household, household, lend, textOf, until } from './household.ts'
+import { follow, type Household, household, lend, memberOf, textOf, until } from './household.ts'
 import { newcomer } from './newcomer.ts'
 import { entriesOf } from './relay-log.ts'
 import { folderBytes, searchFolder } from './search.ts'
@@ -137,7 +137,10 @@ recovery(
     await laptop.synced()
     const unused = await deviceLink(phone)
     await laptop.rename('Maya Green')
+    const door = await laptop.library.add('camera', { name: 'Door' }, { private: { password: 'hinge' } })
+    await until(phone.library, () => phone.library.items.length === 1)
     const garden = await lend(phone, 'Garden', 'roses')
+    await garden.select(door)
     const ana = await house.person('Ana')
     const lent = await follow(garden, ana)
     const paper = await follow(await lend(ana, 'Paper', 'a line'), phone)
@@ -152,6 +155,12 @@ recovery(
     const mine = await until(tablet, () => tablet.shares.find(({ title }) => title === 'Garden'))
     await mine.synced()
     assert.is(textOf(mine).toString(), 'roses')
+    const [again] = await until(tablet.library, () => tablet.library.items.length === 1 && tablet.library.items)
+    if (!again) throw new Error('its item is not back')
+    assert.is(again.name, 'Door')
+    assert.is((await tablet.library.openPrivate(again)).getMap('camera').get('password'), 'hinge')
+    assert.is((await tablet.library.open(again)).getMap('camera').get('name'), 'Door')
+    await until(mine, () => mine.items.length === 1 && memberOf(mine, ana).state === 'joined')
     textOf(mine).insert(0, 'red ')
     await until(lent.doc, () => textOf(lent).toString() === 'red roses')
     const theirs = await until(tablet, () => tablet.sharedWithMe.find(({ title }) => title === 'Paper'))
@@ -166,6 +175,13 @@ recovery(
     assert.is(await codeOf(() => pairDevice(unused, { path: house.folder('late'), world: nodeWorld })), 'INVITE_VOID')
     textOf(mine).insert(0, 'dark ')
     await until(lent.doc, () => textOf(lent).toString() === 'dark red roses')
+    // What the old devices never wrote reaches the member too.
+    ;(await tablet.library.open(again)).getMap('camera').set('zoom', 2)
+    const [copied] = await until(lent, () => lent.items.length === 1 && lent.items)
+    if (!copied) throw new Error('the item is not lent any more')
+    const copy = await lent.open(copied)
+    await until(copy, () => copy.getMap('camera').get('zoom') === 2)
+    assert.equal([hex(lent.owner.account), ana.sharedWithMe.length], [hex(tablet.id), 1])
   })
 )
 

@@ -202,7 +202,8 @@ async function itemWithPast(
   account: Account,
   before: string
 ): Promise<{ item: Item; doc: Y.Doc; undo: Y.UndoManager }> {
-  const item = await account.library.add('camera', { name: 'Door', password: `${before}-0` })
+  const hidden = { private: { token: `${before}-private` } }
+  const item = await account.library.add('camera', { name: 'Door', password: `${before}-0` }, hidden)
   const doc = await account.library.open(item)
   const undo = new Y.UndoManager(doc, { captureTimeout: 0 })
   doc.getMap('camera').set('password', `${before}-1`)
@@ -246,6 +247,11 @@ selection(
     await until(copy, () => field(copy, 'password') === 'now-again')
     await share.synced()
     assert.ok(undo.undoStack.length > 0 && says([Y.encodeStateAsUpdate(doc)], 'past-1'), 'the item itself holds it')
+    assert.is(
+      (await maya.library.openPrivate(item)).getMap('camera').get('token'),
+      'past-private',
+      'and the one beside it'
+    )
     const seen = line.sent.flatMap(({ frame }) => {
       if (!isAbout(frame, share.id) || !('entries' in frame)) return []
       return frame.entries.map(entry => decodeEntry(engine, entry instanceof Uint8Array ? entry : entry.bytes))
