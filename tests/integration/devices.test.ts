@@ -1,5 +1,8 @@
 // limit: 600 s
 /** Several devices of one account: pairing by a link, what all of them have alike, and pairings that were cut off. */
+import { existsSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { type Account, LendError, openAccount, pairDevice, previewInvite, type World } from '@lend/client'
 import { hex } from '@lend/engine'
 import { suite } from 'uvu'
@@ -92,6 +95,36 @@ devices(
     }
     console.log([...died].join('\n'))
     for (const what of ['batch account', 'follow', 'join-library']) assert.ok(died.has(`dies before ${what}`), what)
+  })
+)
+
+devices(
+  'who signs out has nothing of the account here when that resolves; the last device only when the words are confirmed',
+  household(async house => {
+    const phone = await house.person('Maya')
+    await phone.synced()
+    const laptop = await pair(house, await deviceLink(phone), 'laptop')
+    const share = await lend(phone, 'Garden', 'roses')
+    await until(laptop, () => laptop.shares.some(({ title }) => title === 'Garden'))
+    await laptop.synced()
+    await laptop.signOut()
+    assert.equal(laptop.status, { state: 'ended', reason: 'signed-out' })
+    for (const name of ['account.key', 'account', 'account.wipe']) {
+      assert.not.ok(existsSync(join(house.folder('laptop'), name)), name)
+    }
+    for (const name of ['keys', 'logs']) {
+      const left = existsSync(join(house.folder('laptop'), name))
+        ? await readdir(join(house.folder('laptop'), name))
+        : []
+      assert.equal(left, [], name)
+    }
+    await until(phone, () => phone.devices.length === 1)
+    await share.synced()
+    assert.is(await codeOf(() => phone.signOut()), 'LAST_DEVICE')
+    await phone.confirmPhrase(await phone.showPhrase())
+    await phone.synced()
+    await phone.signOut()
+    assert.not.ok(existsSync(join(house.folder('Maya'), 'account.key')))
   })
 )
 

@@ -142,6 +142,8 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
   /** That this device is put out, on its way to the disk. */
   #keeping: Promise<unknown> = Promise.resolve()
   #closed = false
+  #isSigningOut = false
+  #leaving: Promise<void> | null = null
 
   private constructor(home: Home, relays: Relays, refers: Refers | null) {
     super()
@@ -349,12 +351,13 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
       )
     }
     // The others see it go, if the relay can be told now; they can take it out themselves if not.
+    this.#isSigningOut = true
     if (!isLast) await this.#tellLeave()
     await this.#leave('signed-out')
   }
 
   async close(): Promise<void> {
-    if (this.#closed) return
+    if (this.#closed) return this.#leaving ?? undefined
     this.#closed = true
     this.#stopNews()
     this.#accepting.close()
@@ -387,9 +390,13 @@ class OpenAccount extends Emitter<AccountEvents> implements Account {
     })
   }
 
-  /** The account goes from this device, with every replica. */
-  async #leave(reason: AccountEnd): Promise<void> {
-    if (this.#closed) return
+  /** The account goes from this device, with every replica; resolves when it is gone. Who signs out hears of that end first. */
+  #leave(reason: AccountEnd): Promise<void> {
+    if (!this.#closed) this.#leaving ??= this.#wipe(this.#isSigningOut ? 'signed-out' : reason)
+    return this.#leaving ?? Promise.resolve()
+  }
+
+  async #wipe(reason: AccountEnd): Promise<void> {
     this.#closed = true
     this.#stopNews()
     this.#accepting.close()

@@ -137,6 +137,7 @@ export class Shares {
       this.#owned.delete(hex(log))
       await share.abandon()
       await destroyReplica(disk, hex(log))
+      await library.edit(index => index.removeShare(log)).catch(() => {})
       throw error
     }
     const created = this.#create(share, record)

@@ -91,10 +91,12 @@ export class LibraryIndex {
       const touched = new Set(parts.filter(part => keysOf(part)))
       if (touched.size === 0) return
       for (const part of touched) this.#groups.delete(part)
-      for (const key of keysOf('items') ?? []) if (key !== null) this.#readItem(key)
-      if (touched.has('items')) this.#items = null
+      const moved = [...(keysOf('items') ?? [])].filter(key => key !== null && this.#readItem(key))
+      // A record of an item that was dropped already is no news.
+      if (moved.length === 0) touched.delete('items')
+      else this.#items = null
       if (touched.has('shares')) this.#shares = null
-      for (const watcher of [...this.#watchers]) watcher(touched)
+      if (touched.size > 0) for (const watcher of [...this.#watchers]) watcher(touched)
     })
   }
 
@@ -286,15 +288,16 @@ export class LibraryIndex {
     this.#root('devices').set(key, { ...fieldsOf(this.#root('devices').get(key)), ...fields })
   }
 
-  #readItem(key: string): void {
+  /** @returns whether the list is another than before */
+  #readItem(key: string): boolean {
     const [item] = readItem(key, this.#root('items').get(key))
     if (!item || this.#isDropped(item.id)) {
-      this.#itemsById.delete(key)
       this.#orders.delete(key)
-      return
+      return this.#itemsById.delete(key)
     }
     this.#itemsById.set(key, item)
     if (!this.#orders.has(key)) this.#orders.set(key, ++this.#ordered)
+    return true
   }
 
   #root(part: IndexPart): Y.Map<unknown> {

@@ -112,8 +112,9 @@ export class OpenLibrary extends Emitter<LibraryEvents> implements Library {
   async remove(item: Item): Promise<void> {
     const log = this.#log
     if (!log.index.item(item.id)) return
+    // What is private first, and the item's name last: cut off anywhere, nothing stays that nobody can name.
+    for (const id of [log.privateDocument(item.id), item.id]) await log.drop(id)
     await log.edit(index => index.removeItem(item.id))
-    for (const id of [item.id, log.privateDocument(item.id)]) await log.drop(id)
   }
 
   #listed({ id }: Item): Item {

@@ -365,7 +365,8 @@ export class Selecting {
     const id = documentId(unhex(document))
     const key = hex(item.id)
     const moves = this.#moved.get(key)
-    const known = await sync.within(id, copy => Y.encodeStateVector(copy))
+    const known = await this.#knownOf(id, item)
+    if (!known) return
     let seen: { readonly lacked: Uint8Array; readonly reached: string }
     try {
       // What the copy gets is durable in the library: else a crash would leave members what the item never said.
@@ -384,6 +385,21 @@ export class Selecting {
     this.#mirrored.set(document, seen.reached)
     replica.change(put(KEYS.mirrored(id), new TextEncoder().encode(seen.reached)))
     await replica.commit({ durable: false })
+  }
+
+  /** What the copy has; null when it does not open. Then it goes, and its item is selected anew: the truth is in the library. */
+  async #knownOf(id: DocumentId, item: Item): Promise<Uint8Array | null> {
+    const { sync, listener } = this.#o
+    try {
+      return await sync.within(id, copy => Y.encodeStateVector(copy))
+    } catch (error) {
+      const known = asLendError(error)
+      if (known.code !== 'STORE_CORRUPT') throw error
+      listener.refused(known)
+      this.#broken.add(hex(item.id))
+      await sync.drop(id)
+      return null
+    }
   }
 
   #isWanted(document: string): boolean {
